@@ -1,0 +1,26 @@
+//! HTTP/1.1 without sockets or clocks: bytes in, requests out; responses in, bytes out.
+//!
+//! Invariants:
+//! - Nothing here does I/O, reads a clock, logs, or panics on what a peer sent.
+//! - Every buffer that grows from a peer's bytes is bounded by a field of [`Limits`].
+//! - A request is refused with one documented [`RequestError`] variant per rule.
+
+#![forbid(unsafe_code)]
+
+mod application;
+mod body;
+mod date;
+mod error;
+mod limits;
+mod outlet;
+mod request;
+mod response;
+
+pub use application::{Application, Service, service};
+pub use body::{Body, BodyDecoder, BodyProgress};
+pub use date::HttpDate;
+pub use error::{RequestError, ResponseError};
+pub use limits::Limits;
+pub use outlet::{Outlet, PeerState};
+pub use request::{BodyFraming, Head, Header, Method, Request, Version};
+pub use response::{BodyLength, File, HeadEncoder, Rest, Reply, RequestFacts, Response, ResponseBody, TransferFraming, Written};

@@ -1,0 +1,56 @@
+//! The clock of heartbeats: CLOCK_MONOTONIC, the same in every process of a boot.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// A moment in nanoseconds of CLOCK_MONOTONIC. Zero stands for "never".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Monotonic(u64);
+
+impl Monotonic {
+    /// "Never": before every other moment.
+    pub const NEVER: Self = Self(0);
+
+    /// The present moment.
+    pub fn now() -> Self {
+        let now =
+            clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists on every Linux");
+        let now = Duration::from(now);
+        Self(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1))
+    }
+
+    /// From nanoseconds.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// In nanoseconds.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whether this is [`Self::NEVER`].
+    pub const fn is_never(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Time from `earlier` to this moment; zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        let first = Monotonic::now();
+        let second = Monotonic::now();
+        assert!(second >= first);
+        assert_eq!(first.since(second), Duration::ZERO.max(first.since(second)));
+        assert_eq!(Monotonic::NEVER.since(first), Duration::ZERO);
+    }
+}

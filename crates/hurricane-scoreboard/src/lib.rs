@@ -1,0 +1,24 @@
+//! What every worker is doing, in memory that all processes of the server share.
+//!
+//! One anonymous shared mapping, made before the first fork: the server's own state, a slot per
+//! worker, a cell per check. It is the same for workers that are threads and for workers that
+//! are processes.
+//!
+//! Invariants:
+//! - A slot is written by its worker alone (and by the supervisor while no worker owns it), a
+//!   check cell by the control process alone, the server's state by the supervisor alone.
+//! - Every field is an atomic of its own and all-zero is valid, so that a killed writer cannot
+//!   leave anything inconsistent; text is guarded by a sequence number.
+//! - Readers never wait: they read, add up, and give up after a bounded number of tries.
+
+mod checks;
+mod heartbeat;
+mod mapping;
+mod server;
+mod slot;
+
+pub use checks::{CheckCell, CheckReading, CheckStatus, Purpose};
+pub use heartbeat::Monotonic;
+pub use mapping::{CHECKS_MAX, Scoreboard, ScoreboardError};
+pub use server::{Phase, ServerState};
+pub use slot::{Engine, Slot, SlotReading, WorkerState};

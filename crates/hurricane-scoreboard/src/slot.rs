@@ -1,0 +1,368 @@
+//! One worker's slot.
+
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::Monotonic;
+
+/// What a worker is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum WorkerState {
+    /// No worker owns the slot.
+    Vacant = 0,
+    /// Started, no heartbeat yet.
+    Starting = 1,
+    /// Accepting and answering.
+    Serving = 2,
+    /// Still accepting, closing connections with their answers.
+    Draining = 3,
+    /// No longer accepting; ending what runs.
+    Stopping = 4,
+}
+
+impl WorkerState {
+    fn from_raw(raw: u32) -> Self {
+        match raw {
+            1 => Self::Starting,
+            2 => Self::Serving,
+            3 => Self::Draining,
+            4 => Self::Stopping,
+            _ => Self::Vacant,
+        }
+    }
+
+    /// Lower-case name, as in `/status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vacant => "vacant",
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// How a worker talks to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Engine {
+    /// Not chosen yet.
+    Unknown = 0,
+    /// A ring of its own.
+    IoUring = 1,
+    /// Readiness notification.
+    Epoll = 2,
+}
+
+impl Engine {
+    fn from_raw(raw: u32) -> Self {
+        match raw {
+            1 => Self::IoUring,
+            2 => Self::Epoll,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// `io-uring`, `epoll` or `unknown`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::IoUring => "io-uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+/// A worker's line of the scoreboard: written by the worker, read by everyone.
+///
+/// The first cache line is written by the loop and the application threads with every request.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub struct Slot {
+    heartbeat_ns: AtomicU64,
+    queued: AtomicU32,
+    running: AtomicU32,
+    connections: AtomicU32,
+    /// Application threads; 0: the application bounds itself.
+    capacity: AtomicU32,
+    /// When a request was last begun or ended.
+    progress_ns: AtomicU64,
+    /// Begin of the request that has run longest; 0 when none runs. Refreshed with each beat.
+    oldest_ns: AtomicU64,
+    /// Since when a thread has been waiting for the interpreter; 0 when none waits.
+    interpreter_wait_ns: AtomicU64,
+    requests: AtomicU64,
+    responses: [AtomicU64; 5],
+    refused: AtomicU64,
+    shed: AtomicU64,
+
+    state: AtomicU32,
+    engine: AtomicU32,
+    pid: AtomicI32,
+    /// CPU that the loop is pinned to, plus one; 0: not pinned.
+    pin: AtomicU32,
+    generation: AtomicU32,
+    started_ns: AtomicU64,
+}
+
+impl Slot {
+    /// Readies the slot for a new worker. Called by the supervisor before it starts one. The
+    /// sums of earlier workers (requests, responses, refused, shed) go on.
+    pub fn begin(&self, now: Monotonic) {
+        for counter in [&self.queued, &self.running, &self.connections, &self.capacity, &self.pin] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        for moment in
+            [&self.heartbeat_ns, &self.progress_ns, &self.oldest_ns, &self.interpreter_wait_ns]
+        {
+            moment.store(0, Ordering::Relaxed);
+        }
+        self.engine.store(Engine::Unknown as u32, Ordering::Relaxed);
+        self.pid.store(0, Ordering::Relaxed);
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.started_ns.store(now.as_nanos(), Ordering::Relaxed);
+        self.set_state(WorkerState::Starting);
+    }
+
+    /// Leaves the slot without a worker. Called by the supervisor after one has ended.
+    pub fn vacate(&self) {
+        self.set_state(WorkerState::Vacant);
+        for counter in [&self.queued, &self.running, &self.connections] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.interpreter_wait_ns.store(0, Ordering::Relaxed);
+        self.oldest_ns.store(0, Ordering::Relaxed);
+    }
+
+    /// The loop is alive at `now`.
+    pub fn beat(&self, now: Monotonic) {
+        self.heartbeat_ns.store(now.as_nanos(), Ordering::Release);
+    }
+
+    /// Sets what the worker is doing.
+    pub fn set_state(&self, state: WorkerState) {
+        self.state.store(state as u32, Ordering::Release);
+    }
+
+    /// Sets the process (or thread) that runs the worker.
+    pub fn set_pid(&self, pid: i32) {
+        self.pid.store(pid, Ordering::Relaxed);
+    }
+
+    /// Sets the engine.
+    pub fn set_engine(&self, engine: Engine) {
+        self.engine.store(engine as u32, Ordering::Relaxed);
+    }
+
+    /// Sets the CPU that the loop is pinned to.
+    pub fn set_pin(&self, cpu: Option<usize>) {
+        let raw = cpu.and_then(|cpu| u32::try_from(cpu + 1).ok()).unwrap_or(0);
+        self.pin.store(raw, Ordering::Relaxed);
+    }
+
+    /// Sets the number of application threads; 0 when the application bounds itself.
+    pub fn set_capacity(&self, threads: usize) {
+        self.capacity.store(u32::try_from(threads).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// A connection was accepted.
+    pub fn connection_opened(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was closed.
+    pub fn connection_closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A request waits for an application thread.
+    pub fn request_queued(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A waiting request left the queue, to run or because its peer is gone.
+    pub fn request_dequeued(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A request began to run.
+    pub fn request_began(&self, now: Monotonic) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        self.progress_ns.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// A request ended.
+    pub fn request_ended(&self, now: Monotonic) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.progress_ns.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// A request was answered with `status` (by application or worker).
+    pub fn answered(&self, status: u16) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.responses[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request was refused before the application saw it (malformed, too large, too slow).
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request was answered 503 because the queue was full.
+    pub fn shed(&self) {
+        self.shed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Publishes the begin of the request that has run longest.
+    pub fn set_oldest(&self, began: Monotonic) {
+        self.oldest_ns.store(began.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Publishes since when a thread has been waiting for the interpreter.
+    pub fn set_interpreter_wait(&self, since: Monotonic) {
+        self.interpreter_wait_ns.store(since.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Requests that wait for an application thread.
+    pub fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed) as usize
+    }
+
+    /// Everything at once.
+    pub fn read(&self) -> SlotReading {
+        let moment = |field: &AtomicU64| Monotonic::from_nanos(field.load(Ordering::Relaxed));
+        SlotReading {
+            state: WorkerState::from_raw(self.state.load(Ordering::Acquire)),
+            engine: Engine::from_raw(self.engine.load(Ordering::Relaxed)),
+            pid: self.pid.load(Ordering::Relaxed),
+            pin: self.pin.load(Ordering::Relaxed).checked_sub(1).map(|cpu| cpu as usize),
+            generation: self.generation.load(Ordering::Relaxed),
+            started: moment(&self.started_ns),
+            heartbeat: Monotonic::from_nanos(self.heartbeat_ns.load(Ordering::Acquire)),
+            queued: self.queued.load(Ordering::Relaxed),
+            running: self.running.load(Ordering::Relaxed),
+            connections: self.connections.load(Ordering::Relaxed),
+            capacity: self.capacity.load(Ordering::Relaxed),
+            progress: moment(&self.progress_ns),
+            oldest: moment(&self.oldest_ns),
+            interpreter_wait: moment(&self.interpreter_wait_ns),
+            requests: self.requests.load(Ordering::Relaxed),
+            responses: std::array::from_fn(|class| self.responses[class].load(Ordering::Relaxed)),
+            refused: self.refused.load(Ordering::Relaxed),
+            shed: self.shed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A copy of a slot. Fields are read one by one; each is right, together they may be some
+/// nanoseconds apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented at the setters of Slot")]
+pub struct SlotReading {
+    pub state: WorkerState,
+    pub engine: Engine,
+    pub pid: i32,
+    pub pin: Option<usize>,
+    pub generation: u32,
+    pub started: Monotonic,
+    pub heartbeat: Monotonic,
+    pub queued: u32,
+    pub running: u32,
+    pub connections: u32,
+    pub capacity: u32,
+    pub progress: Monotonic,
+    pub oldest: Monotonic,
+    pub interpreter_wait: Monotonic,
+    pub requests: u64,
+    pub responses: [u64; 5],
+    pub refused: u64,
+    pub shed: u64,
+}
+
+impl SlotReading {
+    /// Silence of the loop at `now`, counted from the start while there was no beat yet.
+    pub fn silence(&self, now: Monotonic) -> Duration {
+        now.since(self.heartbeat.max(self.started))
+    }
+
+    /// How long all application threads have been busy on the same requests, or a thread has
+    /// waited for the interpreter, whichever is longer; zero when neither is so.
+    pub fn stuck_for(&self, now: Monotonic) -> Duration {
+        let busy = if self.capacity > 0 && self.running >= self.capacity {
+            now.since(self.progress)
+        } else {
+            Duration::ZERO
+        };
+        busy.max(self.interpreter_wait_for(now))
+    }
+
+    /// How long a thread has waited for the interpreter.
+    pub fn interpreter_wait_for(&self, now: Monotonic) -> Duration {
+        if self.interpreter_wait.is_never() {
+            Duration::ZERO
+        } else {
+            now.since(self.interpreter_wait)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_slot_starts_vacant_and_keeps_sums_over_workers() {
+        let slot = Slot::default();
+        assert_eq!(slot.read().state, WorkerState::Vacant);
+        slot.begin(at(1));
+        slot.connection_opened();
+        slot.request_queued();
+        slot.answered(204);
+        slot.vacate();
+        slot.begin(at(2));
+        let reading = slot.read();
+        assert_eq!(reading.state, WorkerState::Starting);
+        assert_eq!((reading.connections, reading.queued, reading.requests), (0, 0, 1));
+        assert_eq!(reading.responses, [0, 1, 0, 0, 0]);
+        assert_eq!(reading.generation, 2);
+    }
+
+    #[test]
+    fn silence_counts_from_the_start_before_the_first_beat() {
+        let slot = Slot::default();
+        slot.begin(at(10));
+        assert_eq!(slot.read().silence(at(13)), Duration::from_secs(3));
+        slot.beat(at(12));
+        assert_eq!(slot.read().silence(at(13)), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn stuck_needs_every_thread_busy_or_a_silent_interpreter() {
+        let slot = Slot::default();
+        slot.begin(at(1));
+        slot.set_capacity(2);
+        slot.request_began(at(1));
+        assert_eq!(slot.read().stuck_for(at(9)), Duration::ZERO);
+        slot.request_began(at(2));
+        assert_eq!(slot.read().stuck_for(at(9)), Duration::from_secs(7));
+        slot.request_ended(at(8));
+        assert_eq!(slot.read().stuck_for(at(9)), Duration::ZERO);
+        slot.set_interpreter_wait(at(4));
+        assert_eq!(slot.read().stuck_for(at(9)), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn pin_zero_is_not_unpinned() {
+        let slot = Slot::default();
+        assert_eq!(slot.read().pin, None);
+        slot.set_pin(Some(0));
+        assert_eq!(slot.read().pin, Some(0));
+    }
+}

@@ -14,7 +14,14 @@ use crate::{Reply, Request};
 /// an application has written its whole response and the connection stays open, it need not wake
 /// the task that polls its future. The connection polls the future again whenever the peer sends
 /// bytes or leaves; only a future that was polled more than once must wake its task.
+///
+/// It then marks the response as finished with [`crate::Outlet::settle`], and counts the response
+/// in the scoreboard itself.
 pub trait Application: 'static {
+    /// Whether the application writes responses on the [`crate::Outlet`] itself, from threads of
+    /// its own. Only then is an outlet lent with each request.
+    const USES_OUTLET: bool = false;
+
     /// Answers one request.
     fn call(&self, request: Request) -> impl Future<Output = Reply>;
 }

@@ -4,19 +4,32 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Whether the peer of a connection is known to have left.
+/// What the loop and the application's thread tell each other about a connection.
 #[derive(Debug, Default)]
 pub struct PeerState(AtomicU8);
+
+const LEFT: u8 = 1;
+const SETTLED: u8 = 2;
 
 impl PeerState {
     /// Records that the peer has left: its queued requests need not run any more.
     pub fn set_left(&self) {
-        self.0.store(1, Ordering::Release);
+        self.0.fetch_or(LEFT, Ordering::Release);
     }
 
     /// Whether the peer has left.
     pub fn has_left(&self) -> bool {
-        self.0.load(Ordering::Acquire) != 0
+        self.0.load(Ordering::Acquire) & LEFT != 0
+    }
+
+    /// Whether the application has written its whole response; see [`Outlet::settle`].
+    pub fn is_settled(&self) -> bool {
+        self.0.load(Ordering::Acquire) & SETTLED != 0
+    }
+
+    /// A new request goes to the application.
+    pub fn unsettle(&self) {
+        self.0.fetch_and(!SETTLED, Ordering::Relaxed);
     }
 }
 
@@ -41,6 +54,12 @@ impl Outlet {
     /// Whether the peer is known to have left.
     pub fn peer_has_left(&self) -> bool {
         self.peer.has_left()
+    }
+
+    /// The whole response is written and the connection lives on: it is idle from now, although
+    /// the loop was not woken.
+    pub fn settle(&self) {
+        self.peer.0.fetch_or(SETTLED, Ordering::Release);
     }
 }
 

@@ -1,0 +1,45 @@
+"""The extension module: flags, supervisor, workers and probes, written in Rust."""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias, TypedDict
+from wsgiref.types import WSGIApplication
+
+Purpose: TypeAlias = Literal["readiness", "liveness"]
+Outcome: TypeAlias = tuple[Literal["passed", "warned", "failed", "database_failed"], str]
+Check: TypeAlias = tuple[str, Purpose, Callable[[], Outcome]]
+
+class Flag(TypedDict):
+    """One flag of the server, as its one definition reports it."""
+
+    name: str
+    env: str | None
+    default: str | None
+    help: str
+    value_name: str | None
+    switch: bool
+    choices: list[str] | None
+    repeatable: bool
+
+__version__: str
+
+def flags() -> list[Flag]:
+    """Lists every flag of ``serve``, in the order of its help."""
+
+def serve(
+    application: WSGIApplication,
+    argv: list[str],
+    settings: dict[str, str],
+    checks: Callable[[], list[Check]] | None,
+    prepare_fork: Callable[[], None] | None,
+    project: str,
+) -> int:
+    """Serves ``application`` until it is told to stop, and returns the exit code.
+
+    ``argv`` holds the flags that were typed; ``settings`` maps flags without dashes in front and
+    in snake case to values that lose against ``argv`` and win against the environment. ``checks``
+    is called once in the process that answers probes; ``prepare_fork`` in the supervisor each
+    time before it forks.
+    """
+
+def main(argv: list[str], load: Callable[[str], WSGIApplication]) -> int:
+    """Runs the console script with ``argv`` (without the program's name); returns the exit code."""

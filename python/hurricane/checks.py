@@ -1,0 +1,122 @@
+"""Django's checks as the process that answers probes runs them: one entry per function.
+
+A check tagged ``readiness`` decides ``/ready``, one tagged ``liveness`` decides ``/alive``, and
+the tag ``hurricane`` alone means readiness. Checks registered with ``deploy=True`` count as well:
+they run for probes and not before the start. The databases are one more readiness check; a lost
+database must not restart the pod, so it is never part of liveness.
+
+Invariants:
+- An entry's ``run`` never raises: whatever a check does becomes an outcome.
+- It leaves no database connection open in the thread that ran it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.core.checks import ERROR
+from django.core.checks.registry import registry
+from django.db import InterfaceError, OperationalError, connections
+
+from hurricane import server
+from hurricane.server.databases import aliases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from django.core.checks import CheckMessage
+
+    from hurricane._core import Check, Outcome, Purpose
+
+    CheckFunction: TypeAlias = Callable[..., Iterable[CheckMessage]]
+
+PASSED: Outcome = ("passed", "")
+
+
+def collect() -> list[Check]:
+    """Every check that decides a probe, the databases first, then by name."""
+    entries: list[Check] = []
+    if aliases():
+        entries.append(("database", "readiness", Run("database", run_databases)))
+    functions: list[Any] = registry.get_checks(include_deployment_checks=True)
+    for function in sorted(functions, key=name_of):
+        name = name_of(function)
+        run = Run(name, partial(run_function, function))
+        entries += [(name, purpose, run) for purpose in purposes(function.tags)]
+    return entries
+
+
+def name_of(function: CheckFunction) -> str:
+    """The check's import path."""
+    unbound = getattr(function, "func", function)
+    name = getattr(unbound, "__qualname__", type(unbound).__qualname__)
+    return f"{unbound.__module__}.{name}"
+
+
+def purposes(tags: Iterable[str]) -> list[Purpose]:
+    """Which probes the tags decide."""
+    given = set(tags)
+    decided: list[Purpose] = []
+    if "liveness" in given:
+        decided.append("liveness")
+    if "readiness" in given or ("hurricane" in given and "liveness" not in given):
+        decided.append("readiness")
+    return decided
+
+
+class Run:
+    """One check, ready to be run again and again in any thread.
+
+    It logs a check's exception with its traceback when it is not the one of the last run.
+    """
+
+    def __init__(self, name: str, run: Callable[[], Outcome]) -> None:
+        self.name = name
+        self.run = run
+        self.raised = ""
+
+    def __call__(self) -> Outcome:
+        """Runs the check; every exception becomes an outcome."""
+        raised = ""
+        try:
+            return self.run()
+        except (OperationalError, InterfaceError) as error:
+            return "database_failed", one_line(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a check may raise anything
+            raised = f"{type(error).__name__}: {one_line(error)}"
+            if raised != self.raised:
+                server.logger.exception("check %s raised", self.name)
+            return "failed", raised
+        finally:
+            self.raised = raised
+            connections.close_all()
+
+
+def run_databases() -> Outcome:
+    """Asks ``hurricane.server`` for the function each time, so that it can be replaced there."""
+    server.check_databases()
+    return PASSED
+
+
+def run_function(function: CheckFunction) -> Outcome:
+    """Runs one of Django's check functions and judges the worst of its messages."""
+    returned = function(app_configs=None, databases=list(connections))
+    messages = [message for message in returned if not message.is_silenced()]
+    serious = [message for message in messages if message.is_serious(ERROR)]
+    if serious:
+        return "failed", text_of(serious)
+    return ("warned", text_of(messages)) if messages else PASSED
+
+
+def text_of(messages: Iterable[CheckMessage]) -> str:
+    """The messages on one line, each with its id."""
+    return "; ".join(
+        f"({message.id}) {one_line(message.msg)}" if message.id else one_line(message.msg)
+        for message in messages
+    )
+
+
+def one_line(text: object) -> str:
+    """The text with every run of white space as one space."""
+    return " ".join(str(text).split())

@@ -1,0 +1,131 @@
+"""Carries the server's flags through Django: to argparse, and back from options and settings.
+
+The flags are defined once, in the extension module. What was typed on the command line or given
+to ``call_command`` wins, then the settings, then the environment, which the extension reads
+itself. Values are passed on as text: the extension alone says what is allowed.
+"""
+
+import argparse
+from collections.abc import Mapping
+from typing import cast
+
+from hurricane import _core
+
+# Django's own management commands have these.
+RESERVED = frozenset({"--help", "--version"})
+# Settings that have always been read without the prefix. DEBUG is never among them: Django's own
+# DEBUG says nothing about the server.
+BARE_SETTINGS = frozenset(
+    {
+        "LIVENESS_PROBE",
+        "MAX_BODY_SIZE",
+        "NO_PROBE",
+        "PORT",
+        "PROBE_PORT",
+        "READINESS_PROBE",
+        "REQ_QUEUE_LEN",
+        "STARTUP_PROBE",
+        "WORKERS",
+    }
+)
+
+
+class SettingError(Exception):
+    """A setting's value has a type that no flag can have; the text says which and what may be."""
+
+
+def of_server() -> list[_core.Flag]:
+    """The server's flags without those that Django's commands have anyway."""
+    return [flag for flag in _core.flags() if flag["name"] not in RESERVED]
+
+
+def key(flag: _core.Flag) -> str:
+    """The flag's name as an option of a management command, such as ``req_queue_len``."""
+    return flag["name"].lstrip("-").replace("-", "_")
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Gives the parser every flag. An option that was not typed is absent from the result."""
+    for flag in of_server():
+        if flag["switch"]:
+            parser.add_argument(
+                flag["name"],
+                dest=key(flag),
+                action="store_true",
+                default=argparse.SUPPRESS,
+                help=help_text(flag),
+            )
+            continue
+        choices = flag["choices"]
+        parser.add_argument(
+            flag["name"],
+            dest=key(flag),
+            action="append" if flag["repeatable"] else "store",
+            default=argparse.SUPPRESS,
+            metavar="|".join(choices) if choices else flag["value_name"],
+            help=help_text(flag),
+        )
+
+
+def help_text(flag: _core.Flag) -> str:
+    """The flag's help with its default and its environment variable, escaped for argparse."""
+    text = flag["help"]
+    if flag["default"] is not None and not flag["switch"]:
+        text += f" [default: {flag['default']}]"
+    if flag["env"] is not None:
+        text += f" [env: {flag['env']}]"
+    return text.replace("%", "%%")
+
+
+def typed(options: Mapping[str, object]) -> tuple[list[str], dict[str, str]]:
+    """Splits a command's options into arguments and switches that are explicitly off.
+
+    A switch that ``call_command`` turns off cannot be written as an argument; it takes the place
+    of a setting, and so still wins against the environment.
+    """
+    arguments: list[str] = []
+    off: dict[str, str] = {}
+    for flag in of_server():
+        value = options.get(key(flag))
+        if value is None:
+            continue
+        if flag["switch"]:
+            if value:
+                arguments.append(flag["name"])
+            else:
+                off[key(flag)] = "false"
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        arguments += [f"{flag['name']}={as_text(item)}" for item in values]
+    return arguments, off
+
+
+def from_settings(settings: object) -> dict[str, str]:
+    """Reads ``HURRICANE_X`` for every flag, and ``X`` for those that had it without prefix."""
+    values: dict[str, str] = {}
+    for flag in of_server():
+        name = key(flag).upper()
+        prefixed = getattr(settings, f"HURRICANE_{name}", None)
+        bare = getattr(settings, name, None) if name in BARE_SETTINGS else None
+        if prefixed is not None:
+            values[key(flag)] = setting_text(f"HURRICANE_{name}", prefixed, flag)
+        elif isinstance(bare, bool | int | float | str):
+            values[key(flag)] = as_text(bare)
+    return values
+
+
+def setting_text(name: str, value: object, flag: _core.Flag) -> str:
+    """A setting's value as text; lists are for flags that may be repeated only."""
+    if isinstance(value, bool | int | float | str):
+        return as_text(value)
+    if flag["repeatable"] and isinstance(value, list | tuple):
+        return "\n".join(as_text(item) for item in cast("list[object]", value))
+    raise SettingError(
+        f"settings.{name} is a {type(value).__name__}; "
+        f"set it to what {flag['name']} takes: text, a number, True or False"
+    )
+
+
+def as_text(value: object) -> str:
+    """``true`` and ``false`` for booleans, else the value's own text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

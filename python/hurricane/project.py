@@ -1,0 +1,30 @@
+"""The Django project that is served: its WSGI callable and its name."""
+
+from typing import cast
+from wsgiref.types import WSGIApplication
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+
+from hurricane.loader import LoadError, attempt, find
+
+
+def load() -> WSGIApplication:
+    """Builds the application once: ``settings.WSGI_APPLICATION``, or Django's own handler."""
+    path: str | None = getattr(settings, "WSGI_APPLICATION", None)
+    if path is None:
+        built = attempt("cannot build the WSGI application", "", get_wsgi_application)
+        return cast("WSGIApplication", built)
+    module_name, dot, attribute = path.rpartition(".")
+    if not dot:
+        raise LoadError(
+            f'settings.WSGI_APPLICATION is "{path}", which names no module; '
+            'write it as "package.module.attribute"'
+        )
+    return find(path, module_name, attribute)
+
+
+def name() -> str:
+    """The package that holds the project's settings."""
+    module: str | None = getattr(settings, "SETTINGS_MODULE", None)
+    return module.partition(".")[0] if module else "django"

@@ -5,11 +5,15 @@ to ``call_command`` wins, then the settings, then the environment, which the ext
 itself. Values are passed on as text: the extension alone says what is allowed.
 """
 
+from __future__ import annotations
+
 import argparse
-from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from hurricane import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Django's own management commands have these.
 RESERVED = frozenset({"--help", "--version"})

@@ -9,18 +9,27 @@
 
 mod application;
 mod body;
+mod chunked;
 mod date;
+mod encoder;
 mod error;
+mod fields;
+mod head;
 mod limits;
 mod outlet;
 mod request;
 mod response;
+mod target;
 
 pub use application::{Application, Service, service};
 pub use body::{Body, BodyDecoder, BodyProgress};
 pub use date::HttpDate;
+pub use encoder::{CONTINUE, FINAL_CHUNK, HeadEncoder, chunk_prefix};
 pub use error::{RequestError, ResponseError};
+pub use head::HeadParser;
 pub use limits::Limits;
 pub use outlet::{Outlet, PeerState};
-pub use request::{BodyFraming, Head, Header, Method, Request, Version};
-pub use response::{BodyLength, File, HeadEncoder, Rest, Reply, RequestFacts, Response, ResponseBody, TransferFraming, Written};
+pub use request::{BodyFraming, Head, Header, Request, Version};
+pub use response::{
+    BodyLength, File, Reply, RequestFacts, Response, ResponseBody, Rest, TransferFraming, Written,
+};

@@ -17,9 +17,11 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// Bytes of a request body kept in memory; a longer body is spooled to a temporary file.
     pub body_memory_bytes_max: usize,
-    /// Bytes of one chunk-size line with its extensions.
+    /// Bytes of one chunk-size line with its extensions, without its CRLF.
     pub chunk_line_bytes_max: usize,
-    /// Bytes of the trailer section of a chunked body.
+    /// Bytes of the extensions of all chunks of one body.
+    pub chunk_extension_bytes_max: usize,
+    /// Bytes of the trailer section of a chunked body, without the empty line that ends it.
     pub trailer_bytes_max: usize,
     /// Bytes of a refused body that are read before the connection is closed.
     pub refused_body_bytes_max: usize,
@@ -50,7 +52,8 @@ impl Default for Limits {
             header_count_max: 128,
             body_bytes_max: 100 * 1024 * 1024,
             body_memory_bytes_max: 1024 * 1024,
-            chunk_line_bytes_max: 256,
+            chunk_line_bytes_max: 4 * 1024,
+            chunk_extension_bytes_max: 16 * 1024,
             trailer_bytes_max: 8 * 1024,
             refused_body_bytes_max: 256 * 1024,
             response_memory_bytes_max: 1024 * 1024,

@@ -1,8 +1,9 @@
 //! A request: its head, parsed once into spans of one buffer, and its body.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::{Body, Limits, Outlet, RequestError};
+use crate::target::Target;
+use crate::{Body, HeadParser, Limits, Outlet, RequestError};
 
 /// HTTP version of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +17,9 @@ pub enum Version {
 /// How the body of a request ends on the wire (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFraming {
-    /// No body.
+    /// No body: neither Content-Length nor Transfer-Encoding, or `Content-Length: 0`.
     None,
-    /// Content-Length.
+    /// Content-Length, above zero.
     Length(u64),
     /// Transfer-Encoding: chunked.
     Chunked,
@@ -29,14 +30,56 @@ pub enum BodyFraming {
 pub struct Header<'a> {
     /// A token.
     pub name: &'a str,
-    /// Bytes without CR, LF and NUL.
+    /// Bytes without control bytes other than the tab; may be empty or not UTF-8.
     pub value: &'a [u8],
 }
 
+/// Where something stands in a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// `start..end`. A head is never longer than `u32::MAX` bytes; see [`HeadParser`].
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        debug_assert!(start <= end && u32::try_from(end).is_ok());
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    /// The bytes of `head` that it spans.
+    #[inline]
+    pub(crate) fn of(self, head: &[u8]) -> &[u8] {
+        &head[self.start as usize..self.end as usize]
+    }
+}
+
+/// Where a field stands in a head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldSpan {
+    /// A token, so ASCII.
+    pub(crate) name: Span,
+    /// Trimmed.
+    pub(crate) value: Span,
+}
+
 /// A request head that has passed every rule of RFC 9112 and 9110 that we hold peers to.
+///
+/// Made by [`Head::parse`] or [`HeadParser`]. It owns two allocations: its bytes and the places
+/// of its fields.
 #[derive(Clone, Debug)]
 pub struct Head {
-    // bytes: Box<[u8]> of exactly the head, spans as u32 offsets into it.
+    /// Exactly the head, without an empty line before it and with the one that ends it.
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) fields: Vec<FieldSpan>,
+    pub(crate) method: Span,
+    pub(crate) target: Target,
+    pub(crate) host: Option<Span>,
+    pub(crate) version: Version,
+    pub(crate) framing: BodyFraming,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
 }
 
 impl Head {
@@ -44,68 +87,86 @@ impl Head {
     ///
     /// `Ok(None)`: not complete yet. `Ok(Some((head, consumed)))`: `input[consumed..]` is body
     /// or the next request. At most one empty line before the request line is skipped
-    /// (RFC 9112 §2.2).
+    /// (RFC 9112 §2.2). A broken rule is reported with the first byte that breaks it, whether or
+    /// not the rest is there.
+    ///
+    /// Starts anew each time: a connection that gets its head in pieces keeps a [`HeadParser`].
     pub fn parse(input: &[u8], limits: &Limits) -> Result<Option<(Self, usize)>, RequestError> {
-        todo!()
+        HeadParser::default().parse(input, limits)
     }
 
-    /// The method token, such as `GET`. Any token is accepted.
+    /// The method token, such as `GET`. Any token is accepted, but CONNECT is refused.
     pub fn method(&self) -> &str {
-        todo!()
+        text(self.method.of(&self.bytes))
     }
 
     /// The target as sent.
     pub fn target(&self) -> &[u8] {
-        todo!()
+        self.target.whole.of(&self.bytes)
     }
 
     /// The path of the target, percent-encoded as sent: of absolute-form the part after the
     /// authority (`/` when empty), `*` for asterisk-form.
     pub fn path(&self) -> &[u8] {
-        todo!()
+        match self.target.path.of(&self.bytes) {
+            [] => b"/",
+            path => path,
+        }
     }
 
     /// What follows the first `?` of the target, without it; empty when there is none.
     pub fn query(&self) -> &[u8] {
-        todo!()
+        self.target.query.of(&self.bytes)
     }
 
     /// The version of the request line.
     pub fn version(&self) -> Version {
-        todo!()
+        self.version
     }
 
     /// All fields in order.
-    pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
-        std::iter::empty()
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = Header<'_>> {
+        self.fields.iter().map(|field| Header {
+            name: text(field.name.of(&self.bytes)),
+            value: field.value.of(&self.bytes),
+        })
     }
 
     /// The first value of a field.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        todo!()
+        self.fields
+            .iter()
+            .find(|field| field.name.of(&self.bytes).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| field.value.of(&self.bytes))
     }
 
     /// Host: of absolute-form the target's authority, else the Host field; `None` only for
     /// HTTP/1.0 without it.
     pub fn host(&self) -> Option<&[u8]> {
-        todo!()
+        self.target.authority.or(self.host).map(|host| host.of(&self.bytes))
     }
 
     /// How the body ends.
     pub fn framing(&self) -> BodyFraming {
-        todo!()
+        self.framing
     }
 
     /// Whether the peer lets the connection live on: HTTP/1.1 without `Connection: close`, or
     /// HTTP/1.0 with `Connection: keep-alive`.
     pub fn keep_alive(&self) -> bool {
-        todo!()
+        self.keep_alive
     }
 
     /// Whether the peer waits for `100 Continue` (HTTP/1.1 with a body only).
     pub fn expects_continue(&self) -> bool {
-        todo!()
+        self.expects_continue
     }
+}
+
+/// A token as text; tokens are ASCII.
+#[inline]
+fn text(token: &[u8]) -> &str {
+    std::str::from_utf8(token).unwrap_or_default()
 }
 
 /// One request as the application gets it.
@@ -124,4 +185,14 @@ pub struct Request {
     pub keep_alive: bool,
     /// For applications that write their response themselves.
     pub outlet: Option<Outlet>,
+}
+
+impl Request {
+    /// A request from and to port 0 of the loopback address, whose connection lives on as its
+    /// head asks, without an outlet. Set the fields that are otherwise.
+    pub fn new(head: Head, body: Body) -> Self {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let keep_alive = head.keep_alive();
+        Self { head, body, peer: loopback, local: loopback, keep_alive, outlet: None }
+    }
 }

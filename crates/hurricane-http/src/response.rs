@@ -1,11 +1,12 @@
 //! Responses: what an application answers, and how its head is put on the wire.
 
+use std::fmt;
 use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{Head, HttpDate, ResponseError, Version};
+use crate::{Head, HeadEncoder, HttpDate, ResponseError, Version};
 
 /// A part of a file, sent without passing through the application.
 #[derive(Debug)]
@@ -33,10 +34,33 @@ pub enum ResponseBody {
     File(File),
 }
 
+impl ResponseBody {
+    /// How long it is, as far as it is known.
+    pub fn length(&self) -> BodyLength {
+        match self {
+            Self::Empty => BodyLength::Known(0),
+            Self::Full(bytes) => BodyLength::Known(bytes.len() as u64),
+            Self::File(file) => BodyLength::Known(file.len),
+            Self::Stream(_) => BodyLength::Unknown,
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => formatter.write_str("Empty"),
+            Self::Full(bytes) => write!(formatter, "Full({} bytes)", bytes.len()),
+            Self::Stream(_) => formatter.write_str("Stream"),
+            Self::File(file) => write!(formatter, "File({} bytes)", file.len),
+        }
+    }
+}
+
 /// A response that the worker encodes and writes.
 #[derive(Debug)]
 pub struct Response {
-    /// 100..=999; 1xx cannot be final and is refused by the encoder.
+    /// 200..=999; the encoder refuses others, 1xx because it cannot be final.
     pub status: u16,
     /// Fields, without Date, Server, Connection, Content-Length and Transfer-Encoding unless the
     /// application wants them otherwise.
@@ -48,12 +72,40 @@ pub struct Response {
 impl Response {
     /// `text/plain; charset=utf-8` with status 200.
     pub fn text(body: impl Into<Bytes>) -> Self {
-        todo!()
+        Self::typed("text/plain; charset=utf-8", body.into())
+    }
+
+    /// `application/json` with status 200. `body` is JSON already.
+    pub fn json(body: impl Into<Bytes>) -> Self {
+        Self::typed("application/json", body.into())
+    }
+
+    fn typed(media_type: &'static str, body: Bytes) -> Self {
+        let name = Bytes::from_static(b"Content-Type");
+        Self {
+            status: 200,
+            headers: vec![(name, Bytes::from_static(media_type.as_bytes()))],
+            body: ResponseBody::Full(body),
+        }
     }
 
     /// An empty response.
     pub fn empty(status: u16) -> Self {
-        todo!()
+        Self { status, headers: Vec::new(), body: ResponseBody::Empty }
+    }
+
+    /// Appends the whole head to `out`; see [`HeadEncoder`]. On an error `out` is as it was.
+    pub fn encode_head(
+        &self,
+        out: &mut Vec<u8>,
+        facts: RequestFacts,
+        date: &HttpDate,
+    ) -> Result<(TransferFraming, bool), ResponseError> {
+        let mut encoder = HeadEncoder::new(out, self.status, b"")?;
+        for (name, value) in &self.headers {
+            encoder.header(name, value)?;
+        }
+        encoder.finish(self.body.length(), facts, date)
     }
 
     /// Adds a field.
@@ -117,6 +169,13 @@ pub struct RequestFacts {
     pub keep_alive: bool,
 }
 
+impl RequestFacts {
+    /// What there is to know of a request whose connection may live on or not.
+    pub fn of(head: &Head, keep_alive: bool) -> Self {
+        Self { version: head.version(), is_head: head.method() == "HEAD", keep_alive }
+    }
+}
+
 /// How long the body of a response is, as far as the encoder's caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
@@ -129,57 +188,12 @@ pub enum BodyLength {
 /// How the body that follows an encoded head must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferFraming {
-    /// No body bytes at all (HEAD, 204, 304): drop what the application gives.
+    /// No body bytes at all (HEAD, 204, 205, 304): drop what the application gives.
     None,
     /// Exactly so many bytes, then the response is over.
     Length(u64),
-    /// In chunks; see `chunk_prefix` and [`FINAL_CHUNK`].
+    /// In chunks; see [`crate::chunk_prefix`] and [`crate::FINAL_CHUNK`].
     Chunked,
     /// Until the connection is closed (HTTP/1.0 peers).
     Close,
-}
-
-/// Ends a chunked body.
-pub const FINAL_CHUNK: &[u8] = b"0\r\n\r\n";
-
-/// Writes a response head into a buffer, field by field, validating each.
-#[derive(Debug)]
-pub struct HeadEncoder<'a> {
-    out: &'a mut Vec<u8>,
-    // start of this head in out, what has been seen: Date, Server, Content-Length, Connection: close …
-}
-
-impl<'a> HeadEncoder<'a> {
-    /// Starts with the status line. An empty `reason` takes the standard phrase. On an error
-    /// here or later `out` is cut back to where it was.
-    pub fn new(out: &'a mut Vec<u8>, status: u16, reason: &[u8]) -> Result<Self, ResponseError> {
-        todo!()
-    }
-
-    /// Adds a field of the application: name a token, value without CR, LF, NUL. Hop-by-hop
-    /// fields (PEP 3333) are an error, except `Connection: close` which ends the connection and
-    /// `Connection: keep-alive` which is dropped. Content-Length is parsed and kept aside.
-    pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), ResponseError> {
-        todo!()
-    }
-
-    /// Ends the head: adds Date and Server where missing, Content-Length or Transfer-Encoding,
-    /// and `Connection`. Returns how to write the body and whether the connection lives on.
-    ///
-    /// The application's Content-Length wins over `BodyLength`: the caller counts, cuts or
-    /// closes.
-    pub fn finish(
-        self,
-        length: BodyLength,
-        facts: RequestFacts,
-        date: &HttpDate,
-    ) -> Result<(TransferFraming, bool), ResponseError> {
-        todo!()
-    }
-}
-
-/// Appends the size line of a chunk of `len` bytes (`len` > 0). The chunk's bytes and `\r\n`
-/// follow.
-pub fn chunk_prefix(out: &mut Vec<u8>, len: usize) {
-    todo!()
 }

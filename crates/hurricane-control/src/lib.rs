@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The control process: probe endpoints that Kubernetes polls, and the checks behind them.
+//!
+//! It shares no loop with a worker, so that a stalled worker or a broken ring is reported, not
+//! shared. A probe goes `listener` → `route` (one `match`) → `verdict` (a pure function over a
+//! snapshot of the scoreboard); `checks` run beside it on threads of their own.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/startup` | 200 for ever once every worker has had its first heartbeat |
+//! | `/ready` | 200 while every worker is alive, the queue is short and readiness checks pass |
+//! | `/alive` | 200 unless something is wrong that only a new pod mends |
+//! | `/status` | the whole picture as JSON |
+//!
+//! Invariants:
+//! - An answer is computed from the scoreboard alone: it waits for no check, no worker, no lock
+//!   and no database.
+//! - `/alive` sees only liveness checks: a lost database must not restart the pod.
+//! - Nothing that a peer sends can panic or outgrow `listener`'s limits.
+
+#![forbid(unsafe_code)]
+
+mod checks;
+mod control;
+mod health;
+mod listener;
+mod route;
+mod status;
+mod verdict;
+
+pub use checks::{Check, CheckOutcome};
+pub use control::{ControlError, ControlOptions, run};
+pub use hurricane_scoreboard::Purpose;
+pub use route::{ProbePaths, answer};
+pub use verdict::{DrainReadiness, DrainReadinessError, VerdictLimits};

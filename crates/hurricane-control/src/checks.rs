@@ -1,0 +1,464 @@
+//! Registered checks, run in the background, each on a thread of its own with a time limit.
+//!
+//! Invariants:
+//! - One thread, the runner, writes the cells and keeps the time; it never runs a check, so a
+//!   check that hangs delays nothing and nobody.
+//! - A check has at most one run at a time. A run over its limit is reported at once, and its
+//!   thread is left alone until it ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hurricane_scoreboard::{CHECKS_MAX, CheckStatus, Monotonic, Purpose, Scoreboard};
+
+use crate::control::ControlError;
+use crate::health::{Change, Changes, HealthLog};
+
+/// A check, registered by the service or the application.
+#[derive(Clone)]
+pub struct Check {
+    /// Names it in probe answers and logs.
+    pub name: String,
+    /// The probe that it decides.
+    pub purpose: Purpose,
+    /// From the begin of one run to the begin of the next.
+    pub interval: Duration,
+    /// A run that takes longer counts as failed.
+    pub timeout: Duration,
+    /// One run. May block, and call Python; a panic counts as failed.
+    pub run: Arc<dyn Fn() -> CheckOutcome + Send + Sync>,
+}
+
+/// What one run of a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// Nothing to say.
+    Passed,
+    /// A warning, which fails no probe.
+    Warned(String),
+    /// An error.
+    Failed(String),
+    /// An error that says the database cannot be reached.
+    DatabaseFailed(String),
+}
+
+impl CheckOutcome {
+    fn into_parts(self) -> (CheckStatus, String) {
+        match self {
+            Self::Passed => (CheckStatus::Passed, String::new()),
+            Self::Warned(message) => (CheckStatus::Warned, message),
+            Self::Failed(message) => (CheckStatus::Failed, message),
+            Self::DatabaseFailed(message) => (CheckStatus::DatabaseFailed, message),
+        }
+    }
+}
+
+/// The shortest interval; keeps a check registered with zero from spinning.
+const INTERVAL_MIN: Duration = Duration::from_millis(10);
+/// Intervals and limits over a day are taken as a day, so that sums of them stay far from
+/// overflow.
+const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Without checks the runner only waits to be stopped.
+const IDLE_WAIT: Duration = Duration::from_secs(60);
+
+/// The running checks. Dropping it stops them without waiting for a run.
+pub(crate) struct Runner {
+    events: Sender<Event>,
+}
+
+enum Event {
+    Ended(Run),
+    Stop,
+}
+
+/// A run that has ended.
+struct Run {
+    index: usize,
+    outcome: CheckOutcome,
+    took: Duration,
+}
+
+impl Runner {
+    /// Takes the cells in order of registration and starts the first run of every check.
+    pub(crate) fn start(
+        checks: Vec<Check>,
+        board: &Scoreboard,
+        health: &HealthLog,
+    ) -> Result<Self, ControlError> {
+        if checks.len() > CHECKS_MAX {
+            return Err(ControlError::TooManyChecks { count: checks.len() });
+        }
+        let (events, ended) = mpsc::channel();
+        let mut tracks = Vec::with_capacity(checks.len());
+        for (index, check) in checks.into_iter().enumerate() {
+            tracks.push(Track::start(index, check, board, events.clone())?);
+        }
+        let (board, changes) = (board.clone(), health.changes());
+        spawn("checks".into(), move || keep_time(tracks, &board, &ended, &changes))?;
+        Ok(Self { events })
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        // The runner may be gone; then there is nothing to stop.
+        let _ = self.events.send(Event::Stop);
+    }
+}
+
+pub(crate) fn spawn(
+    name: String,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<(), ControlError> {
+    match thread::Builder::new().name(name.clone()).spawn(body) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(ControlError::Thread { name, source }),
+    }
+}
+
+/// The runner: starts runs when they are due, records how they end or that they do not.
+fn keep_time(
+    mut tracks: Vec<Track>,
+    board: &Scoreboard,
+    ended: &Receiver<Event>,
+    changes: &Changes,
+) {
+    loop {
+        let now = Instant::now();
+        let next = tracks.iter_mut().filter_map(|track| track.advance(now, board, changes)).min();
+        let wait = next.map_or(IDLE_WAIT, |next| next.saturating_duration_since(Instant::now()));
+        match ended.recv_timeout(wait) {
+            Ok(Event::Ended(run)) => {
+                if let Some(track) = tracks.get_mut(run.index) {
+                    track.end(run, Instant::now(), board, changes);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// One check as the runner sees it.
+struct Track {
+    index: usize,
+    name: String,
+    interval: Duration,
+    timeout: Duration,
+    /// Starts a run. Dropping it ends the check's thread, now or after its run.
+    go: SyncSender<()>,
+    state: TrackState,
+    last: CheckStatus,
+}
+
+enum TrackState {
+    Waiting {
+        due: Instant,
+    },
+    Running {
+        began: Instant,
+        /// Whether the limit has passed and was reported.
+        overdue: bool,
+    },
+    /// The thread is gone.
+    Lost,
+}
+
+impl Track {
+    fn start(
+        index: usize,
+        check: Check,
+        board: &Scoreboard,
+        events: Sender<Event>,
+    ) -> Result<Self, ControlError> {
+        let interval = check.interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
+        let timeout = check.timeout.min(INTERVAL_MAX);
+        if let Some(cell) = board.check(index) {
+            cell.begin(&check.name, check.purpose, interval * 3 + timeout);
+        }
+        let (go, gone) = mpsc::sync_channel(1);
+        let run = check.run;
+        spawn(format!("check-{index}"), move || run_on_demand(index, &*run, &gone, &events))?;
+        let state = TrackState::Waiting { due: Instant::now() };
+        let last = CheckStatus::Pending;
+        Ok(Self { index, name: check.name, interval, timeout, go, state, last })
+    }
+
+    /// Does what is due at `now` and returns the moment of the next thing; `None` when only the
+    /// end of the run is awaited.
+    fn advance(&mut self, now: Instant, board: &Scoreboard, changes: &Changes) -> Option<Instant> {
+        match self.state {
+            TrackState::Waiting { due } if due > now => Some(due),
+            TrackState::Waiting { .. } if self.go.try_send(()).is_err() => {
+                self.state = TrackState::Lost;
+                let message = "the thread of this check is gone";
+                self.record(CheckStatus::Failed, message, Duration::ZERO, board, changes);
+                None
+            }
+            TrackState::Waiting { .. } => {
+                self.state = TrackState::Running { began: now, overdue: false };
+                Some(now + self.timeout)
+            }
+            TrackState::Running { overdue: true, .. } | TrackState::Lost => None,
+            TrackState::Running { began, .. } if began + self.timeout > now => {
+                Some(began + self.timeout)
+            }
+            TrackState::Running { began, .. } => {
+                self.state = TrackState::Running { began, overdue: true };
+                let message = format!("has not ended within {} s", self.timeout.as_secs_f64());
+                self.record(CheckStatus::TimedOut, &message, now - began, board, changes);
+                None
+            }
+        }
+    }
+
+    fn end(&mut self, run: Run, now: Instant, board: &Scoreboard, changes: &Changes) {
+        let TrackState::Running { began, overdue } = self.state else { return };
+        // At its interval; after a long run at once, with a breath in between.
+        let due = (began + self.interval).max(now + self.interval / 10);
+        self.state = TrackState::Waiting { due };
+        let (status, message) = match run.outcome.into_parts() {
+            (CheckStatus::Passed | CheckStatus::Warned, _)
+                if overdue || run.took > self.timeout =>
+            {
+                let (took, limit) = (run.took.as_secs_f64(), self.timeout.as_secs_f64());
+                (CheckStatus::TimedOut, format!("took {took:.1} s (limit {limit} s)"))
+            }
+            parts => parts,
+        };
+        self.record(status, &message, run.took, board, changes);
+    }
+
+    fn record(
+        &mut self,
+        status: CheckStatus,
+        message: &str,
+        took: Duration,
+        board: &Scoreboard,
+        changes: &Changes,
+    ) {
+        if let Some(cell) = board.check(self.index) {
+            cell.record(status, message, Monotonic::now(), took);
+        }
+        if status != self.last {
+            let (name, message) = (self.name.clone(), message.to_owned());
+            changes.tell(Change { name, from: self.last, to: status, message });
+            self.last = status;
+        }
+    }
+}
+
+/// The body of a check's thread: a run for every word of the runner.
+fn run_on_demand(
+    index: usize,
+    check: &(dyn Fn() -> CheckOutcome + Send + Sync),
+    go: &Receiver<()>,
+    events: &Sender<Event>,
+) {
+    while let Ok(()) = go.recv() {
+        let began = Instant::now();
+        // What a panic leaves behind is the check's own; the next run meets it as it is.
+        let outcome = catch_unwind(AssertUnwindSafe(check))
+            .unwrap_or_else(|panic| CheckOutcome::Failed(format!("panicked: {}", said(&*panic))));
+        let run = Run { index, outcome, took: began.elapsed() };
+        if events.send(Event::Ended(run)).is_err() {
+            return;
+        }
+    }
+}
+
+/// The message of a panic.
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let literal = panic.downcast_ref::<&str>().copied();
+    let formatted = || panic.downcast_ref::<String>().map(String::as_str);
+    literal.or_else(formatted).unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DrainReadiness, VerdictLimits};
+    use hurricane_scoreboard::CheckReading;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const OVERDUE: &str = "has not ended within 0.1 s";
+
+    /// A check whose runs end when the test sends their outcome; dropping the sender makes the
+    /// run panic.
+    fn scripted(outcomes: Receiver<CheckOutcome>) -> Check {
+        let outcomes = Mutex::new(outcomes);
+        Check {
+            name: "scripted".into(),
+            purpose: Purpose::Readiness,
+            interval: Duration::from_millis(10),
+            timeout: Duration::from_millis(100),
+            run: Arc::new(move || outcomes.lock().unwrap().recv().expect("no outcome is left")),
+        }
+    }
+
+    fn start(checks: Vec<Check>) -> (Runner, Scoreboard) {
+        let board = Scoreboard::new(1).unwrap();
+        let limits = VerdictLimits {
+            heartbeat_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            req_queue_len: 10,
+            drain_readiness: DrainReadiness::Serving,
+        };
+        let health = HealthLog::start(board.clone(), limits).unwrap();
+        (Runner::start(checks, &board, &health).unwrap(), board)
+    }
+
+    /// Waits for a result. Its words too: a reader that meets a preempted writer gets none.
+    fn wait_for(
+        board: &Scoreboard,
+        index: usize,
+        status: CheckStatus,
+        message: &str,
+    ) -> CheckReading {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let reading = board.check(index).unwrap().read().unwrap();
+            if reading.status == status && reading.message == message {
+                return reading;
+            }
+            assert!(Instant::now() < deadline, "not {status:?} but {reading:?}");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn outcomes_are_recorded_with_their_words() {
+        let (script, outcomes) = mpsc::channel();
+        let patient = Check { timeout: Duration::from_secs(60), ..scripted(outcomes) };
+        let (_runner, board) = start(vec![patient]);
+        for (outcome, status, message) in [
+            (CheckOutcome::Passed, CheckStatus::Passed, ""),
+            (CheckOutcome::Warned("old".into()), CheckStatus::Warned, "old"),
+            (CheckOutcome::Failed("broken".into()), CheckStatus::Failed, "broken"),
+            (CheckOutcome::DatabaseFailed("gone".into()), CheckStatus::DatabaseFailed, "gone"),
+        ] {
+            script.send(outcome).unwrap();
+            wait_for(&board, 0, status, message);
+        }
+    }
+
+    #[test]
+    fn a_run_over_its_limit_is_reported_while_it_goes_on_and_the_check_recovers() {
+        let (script, outcomes) = mpsc::channel();
+        let (_runner, board) = start(vec![scripted(outcomes)]);
+        let reading = wait_for(&board, 0, CheckStatus::TimedOut, OVERDUE);
+        assert!(reading.duration >= Duration::from_millis(100));
+        // The late run does not pass; the next, which has its answer ready, does.
+        script.send(CheckOutcome::Passed).unwrap();
+        script.send(CheckOutcome::Passed).unwrap();
+        wait_for(&board, 0, CheckStatus::Passed, "");
+    }
+
+    #[test]
+    fn a_late_run_that_fails_says_what_it_found() {
+        let (script, outcomes) = mpsc::channel();
+        let (_runner, board) = start(vec![scripted(outcomes)]);
+        wait_for(&board, 0, CheckStatus::TimedOut, OVERDUE);
+        script.send(CheckOutcome::Failed("disk is full".into())).unwrap();
+        wait_for(&board, 0, CheckStatus::Failed, "disk is full");
+    }
+
+    #[test]
+    fn a_check_never_has_two_runs_at_once() {
+        let (release, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = runs.clone();
+        let slow = Check {
+            name: "slow".into(),
+            purpose: Purpose::Readiness,
+            interval: Duration::from_millis(10),
+            timeout: Duration::from_millis(100),
+            run: Arc::new(move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let _ = held.lock().unwrap().recv();
+                CheckOutcome::Passed
+            }),
+        };
+        // Its neighbour runs on, and shows that intervals of the slow one have gone by.
+        let turns = Arc::new(AtomicUsize::new(0));
+        let turned = turns.clone();
+        let brisk = Check {
+            name: "brisk".into(),
+            run: Arc::new(move || {
+                turned.fetch_add(1, Ordering::SeqCst);
+                CheckOutcome::Passed
+            }),
+            ..slow.clone()
+        };
+        let (_runner, board) = start(vec![slow, brisk]);
+        wait_for(&board, 0, CheckStatus::TimedOut, OVERDUE);
+        let before = turns.load(Ordering::SeqCst);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while turns.load(Ordering::SeqCst) < before + 5 {
+            assert!(Instant::now() < deadline);
+            thread::yield_now();
+        }
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        drop(release);
+        wait_for(&board, 0, CheckStatus::Passed, "");
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_and_the_next_run_comes() {
+        let runs = AtomicUsize::new(0);
+        let check = Check {
+            name: "panics".into(),
+            purpose: Purpose::Liveness,
+            interval: Duration::from_millis(200),
+            timeout: Duration::from_secs(20),
+            run: Arc::new(move || match runs.fetch_add(1, Ordering::SeqCst) {
+                0 => panic!("no {}", "luck"),
+                _ => CheckOutcome::Passed,
+            }),
+        };
+        let (_runner, board) = start(vec![check]);
+        wait_for(&board, 0, CheckStatus::Failed, "panicked: no luck");
+        wait_for(&board, 0, CheckStatus::Passed, "");
+    }
+
+    #[test]
+    fn dropping_the_runner_ends_its_threads_without_waiting_for_a_run() {
+        let (script, outcomes) = mpsc::channel();
+        let check = scripted(outcomes);
+        let run = Arc::downgrade(&check.run);
+        let (runner, board) = start(vec![check]);
+        wait_for(&board, 0, CheckStatus::TimedOut, OVERDUE);
+        drop(runner);
+        // The run is still going on; when it ends its thread does.
+        assert!(run.upgrade().is_some());
+        script.send(CheckOutcome::Passed).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while run.upgrade().is_some() {
+            assert!(Instant::now() < deadline);
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn more_checks_than_cells_are_refused() {
+        let board = Scoreboard::new(1).unwrap();
+        let (changes, limits) = (
+            mpsc::channel().1,
+            VerdictLimits {
+                heartbeat_timeout: Duration::from_secs(5),
+                request_timeout: Duration::from_secs(30),
+                req_queue_len: 10,
+                drain_readiness: DrainReadiness::Serving,
+            },
+        );
+        let health = HealthLog::start(board.clone(), limits).unwrap();
+        let checks = vec![scripted(changes); CHECKS_MAX + 1];
+        let refused = Runner::start(checks, &board, &health);
+        assert!(matches!(refused, Err(ControlError::TooManyChecks { count: 129 })));
+    }
+}

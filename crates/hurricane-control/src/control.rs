@@ -1,0 +1,145 @@
+//! The life of the control process: its runtime, what runs in it, and when it ends.
+
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use hurricane_scoreboard::{CHECKS_MAX, Scoreboard};
+use tokio::io::AsyncReadExt;
+use tokio::task::LocalSet;
+
+use crate::checks::{Check, Runner};
+use crate::health::HealthLog;
+use crate::listener::{self, Desk};
+use crate::route::ProbePaths;
+use crate::verdict::VerdictLimits;
+
+/// What the control process runs with.
+pub struct ControlOptions {
+    /// Bound probe listeners; empty when probes are integrated into the workers or switched off.
+    pub listeners: Vec<TcpListener>,
+    /// Where the probes are.
+    pub paths: ProbePaths,
+    /// What decides them.
+    pub limits: VerdictLimits,
+    /// Run in the background; at most [`CHECKS_MAX`].
+    pub checks: Vec<Check>,
+    /// Static part of `/status`: version, worker count and its reason, engine, ports.
+    pub server: serde_json::Value,
+}
+
+/// Why the control process cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// More checks than cells on the scoreboard.
+    #[error("{count} checks are registered, at most {CHECKS_MAX} can be")]
+    TooManyChecks {
+        /// How many were registered.
+        count: usize,
+    },
+    /// The kernel gave no thread (a process limit of the container, perhaps).
+    #[error("cannot start the thread {name}")]
+    Thread {
+        /// The thread's name.
+        name: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Neither runtime could be made.
+    #[error("cannot make the runtime of the control process")]
+    Runtime(#[source] io::Error),
+    /// A probe listener or the supervisor's socket was not accepted by the runtime.
+    #[error("cannot use {what} in the control process")]
+    Socket {
+        /// Which socket.
+        what: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Answers probes and runs checks on the calling thread, until the supervisor says stop (`s`
+/// on `orders`) or is gone.
+///
+/// A check that still runs then is not waited for.
+///
+/// # Errors
+/// When threads, sockets or a runtime cannot be had at the start.
+pub fn run(
+    options: ControlOptions,
+    board: Scoreboard,
+    orders: UnixStream,
+) -> Result<(), ControlError> {
+    let ControlOptions { listeners, paths, limits, checks, server } = options;
+    // Both end when they go out of scope; the log after the checks, which report to it.
+    let health = HealthLog::start(board.clone(), limits.clone())?;
+    let _runner = Runner::start(checks, &board, &health)?;
+    let desk = Desk { paths, limits, server, board };
+    on_runtime(serve(listeners, desk, orders))?
+}
+
+/// Serves until the supervisor ends it.
+async fn serve(
+    listeners: Vec<TcpListener>,
+    desk: Desk,
+    orders: UnixStream,
+) -> Result<(), ControlError> {
+    let orders = orders
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::UnixStream::from_std(orders))
+        .map_err(|source| ControlError::Socket { what: "the supervisor's socket", source })?;
+    let listeners = listeners
+        .into_iter()
+        .map(|listener| {
+            listener.set_nonblocking(true)?;
+            tokio::net::TcpListener::from_std(listener)
+        })
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|source| ControlError::Socket { what: "a probe listener", source })?;
+    listener::serve(listeners, Rc::new(desk), stopped(orders)).await;
+    Ok(())
+}
+
+/// Resolves when the supervisor says stop or is gone. Draining is read from the scoreboard.
+async fn stopped(mut orders: tokio::net::UnixStream) {
+    let mut order = [0_u8; 1];
+    loop {
+        match orders.read(&mut order).await {
+            Ok(1) if order != *b"s" => {}
+            Ok(1) => return tracing::debug!("control process was told to stop"),
+            Ok(_) => return tracing::debug!("supervisor is gone, control process stops"),
+            Err(error) => {
+                return tracing::debug!(%error, "supervisor cannot be heard, control process stops");
+            }
+        }
+    }
+}
+
+/// Ring entries. Locked memory is charged per user over all pods of a node, and nothing here
+/// needs a deep ring.
+const RING_ENTRIES: u32 = 8;
+
+/// Runs `main` on tokio-uring, or on plain tokio where a ring is refused. What runs uses tokio's
+/// sockets and timers only, so that both are equally correct.
+fn on_runtime<T>(main: impl Future<Output = T>) -> Result<T, ControlError> {
+    // No DEFER_TASKRUN: nobody would enter the ring to run the deferred work.
+    let mut ring = tokio_uring::builder();
+    ring.entries(RING_ENTRIES);
+    match tokio_uring::Runtime::new(&ring) {
+        Ok(runtime) => {
+            tracing::debug!(engine = "tokio-uring", "control process has its runtime");
+            Ok(runtime.block_on(main))
+        }
+        Err(refusal) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(ControlError::Runtime)?;
+            tracing::debug!(engine = "tokio", %refusal, "control process has its runtime");
+            Ok(LocalSet::new().block_on(&runtime, main))
+        }
+    }
+}

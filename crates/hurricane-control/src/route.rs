@@ -1,0 +1,137 @@
+//! Which endpoint a request asks for, and the response that it gets.
+
+use hurricane_http::{Head, Response, ResponseBody};
+use hurricane_scoreboard::{Monotonic, Scoreboard};
+
+use crate::status;
+use crate::verdict::{self, Snapshot, Verdict, VerdictLimits};
+
+/// Where the probes are. Paths are literal; a leading slash is added where it is missing, spaces
+/// are ignored, and a request may end in one more slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the probes' names")]
+pub struct ProbePaths {
+    pub startup: String,
+    pub readiness: String,
+    pub liveness: String,
+    pub status: String,
+}
+
+impl Default for ProbePaths {
+    fn default() -> Self {
+        Self {
+            startup: "/startup".into(),
+            readiness: "/ready".into(),
+            liveness: "/alive".into(),
+            status: "/status".into(),
+        }
+    }
+}
+
+/// The response to a probe request, or `None` when the path is not a probe's.
+///
+/// Takes microseconds and waits for nothing, so that a worker's loop may call it as well.
+pub fn answer(
+    head: &Head,
+    paths: &ProbePaths,
+    limits: &VerdictLimits,
+    server: &serde_json::Value,
+    board: &Scoreboard,
+) -> Option<Response> {
+    let endpoint = paths.find(head.path())?;
+    if !matches!(head.method(), "GET" | "HEAD" | "POST") {
+        let refusal = Response::text("method not allowed").with_status(405);
+        return Some(uncached(refusal.with_header("Allow", "GET, HEAD, POST")));
+    }
+    let snapshot = Snapshot::take(board, Monotonic::now());
+    Some(uncached(match endpoint {
+        Endpoint::Startup => respond(&verdict::startup(&snapshot)),
+        Endpoint::Readiness => respond(&verdict::readiness(&snapshot, limits)),
+        Endpoint::Liveness => respond(&verdict::liveness(&snapshot, limits)),
+        Endpoint::Status => {
+            let json = status::render(&snapshot, limits, server, board);
+            Response { status: 200, headers: Vec::new(), body: ResponseBody::Full(json.into()) }
+                .with_header("Content-Type", "application/json")
+        }
+    }))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Startup,
+    Readiness,
+    Liveness,
+    Status,
+}
+
+impl ProbePaths {
+    /// The endpoint at `path`. The probes come before `/status` should two paths be the same.
+    fn find(&self, path: &[u8]) -> Option<Endpoint> {
+        match path {
+            path if is_at(path, &self.startup) => Some(Endpoint::Startup),
+            path if is_at(path, &self.readiness) => Some(Endpoint::Readiness),
+            path if is_at(path, &self.liveness) => Some(Endpoint::Liveness),
+            path if is_at(path, &self.status) => Some(Endpoint::Status),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `path`, as sent, is the `configured` one. Allocates nothing: a worker with integrated
+/// probes asks it for every request.
+fn is_at(path: &[u8], configured: &str) -> bool {
+    let Some(path) = path.strip_prefix(b"/") else { return false };
+    let path = if path.len() > 1 { path.strip_suffix(b"/").unwrap_or(path) } else { path };
+    let wanted = configured.trim_matches(['/', ' ']).bytes().filter(|byte| *byte != b' ');
+    path.iter().copied().eq(wanted)
+}
+
+fn respond(verdict: &Verdict) -> Response {
+    Response::text(verdict.body().into_owned()).with_status(verdict.status())
+}
+
+fn uncached(response: Response) -> Response {
+    response.with_header("Cache-Control", "no-store")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_literal_with_an_optional_closing_slash() {
+        let paths = ProbePaths { liveness: "al.ve".into(), ..ProbePaths::default() };
+        for (path, endpoint) in [
+            ("/startup", Some(Endpoint::Startup)),
+            ("/ready", Some(Endpoint::Readiness)),
+            ("/ready/", Some(Endpoint::Readiness)),
+            ("/ready//", None),
+            ("//ready", None),
+            ("/readyx", None),
+            ("/read", None),
+            ("ready", None),
+            ("/", None),
+            ("", None),
+            ("*", None),
+            ("/al.ve", Some(Endpoint::Liveness)),
+            ("/alXve", None),
+            ("/status/", Some(Endpoint::Status)),
+        ] {
+            assert_eq!(paths.find(path.as_bytes()), endpoint, "{path}");
+        }
+    }
+
+    #[test]
+    fn configured_paths_are_tidied() {
+        for (configured, path) in [
+            ("ready", "/ready"),
+            (" /ready ", "/ready"),
+            ("//ready/", "/ready"),
+            ("/health z/ready", "/healthz/ready"),
+            ("/", "/"),
+        ] {
+            assert!(is_at(path.as_bytes(), configured), "{configured:?}");
+        }
+        assert!(!is_at(b"//", "/"));
+    }
+}

@@ -1,0 +1,331 @@
+//! `GET /status`: the whole picture as JSON.
+
+use std::time::Duration;
+
+use hurricane_scoreboard::{
+    CheckReading, Monotonic, Phase, Scoreboard, Slot, SlotReading, WorkerState,
+};
+use serde::Serialize;
+
+use crate::verdict::{self, Snapshot, Verdict, VerdictLimits};
+
+/// The picture at the snapshot's moment. Sums are over every slot of `board`, so that they
+/// never fall when workers are retired.
+pub(crate) fn render(
+    snapshot: &Snapshot,
+    limits: &VerdictLimits,
+    server: &serde_json::Value,
+    board: &Scoreboard,
+) -> Vec<u8> {
+    let slots = (0..board.slots()).filter_map(|index| board.slot(index)).map(Slot::read);
+    let status = Status {
+        phase: phase_name(snapshot.phase),
+        uptime_seconds: snapshot.uptime().as_secs_f64(),
+        startup_seconds: since(snapshot.startup_finished, snapshot.started)
+            .map(|duration| duration.as_secs_f64()),
+        probes: Probes {
+            startup: Outcome::of(&verdict::startup(snapshot)),
+            readiness: Outcome::of(&verdict::readiness(snapshot, limits)),
+            liveness: Outcome::of(&verdict::liveness(snapshot, limits)),
+        },
+        workers_target: snapshot.workers.len(),
+        restarts: snapshot.restarts,
+        crash_loop: snapshot.crash_loop,
+        totals: Totals::over(slots),
+        workers: (snapshot.workers.iter().enumerate())
+            .map(|(index, reading)| Worker::at(index, reading, snapshot.now, limits))
+            .collect(),
+        checks: snapshot.checks.iter().map(|check| Check::at(check, snapshot.now)).collect(),
+        server,
+    };
+    // Numbers, strings and lists cannot fail to serialise.
+    serde_json::to_vec(&status).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    phase: &'static str,
+    uptime_seconds: f64,
+    startup_seconds: Option<f64>,
+    probes: Probes,
+    workers_target: usize,
+    restarts: u64,
+    crash_loop: bool,
+    totals: Totals,
+    workers: Vec<Worker>,
+    checks: Vec<Check<'a>>,
+    server: &'a serde_json::Value,
+}
+
+#[derive(Serialize)]
+struct Probes {
+    startup: Outcome,
+    readiness: Outcome,
+    liveness: Outcome,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    status: u16,
+    body: String,
+}
+
+impl Outcome {
+    fn of(verdict: &Verdict) -> Self {
+        Self { status: verdict.status(), body: verdict.body().into_owned() }
+    }
+}
+
+#[derive(Default, Serialize)]
+struct Responses {
+    #[serde(rename = "1xx")]
+    informational: u64,
+    #[serde(rename = "2xx")]
+    successful: u64,
+    #[serde(rename = "3xx")]
+    redirection: u64,
+    #[serde(rename = "4xx")]
+    client_error: u64,
+    #[serde(rename = "5xx")]
+    server_error: u64,
+}
+
+impl From<[u64; 5]> for Responses {
+    fn from(classes: [u64; 5]) -> Self {
+        let [informational, successful, redirection, client_error, server_error] = classes;
+        Self { informational, successful, redirection, client_error, server_error }
+    }
+}
+
+#[derive(Serialize)]
+struct Totals {
+    queued: u64,
+    running: u64,
+    connections: u64,
+    capacity: u64,
+    requests: u64,
+    responses: Responses,
+    refused: u64,
+    shed: u64,
+}
+
+impl Totals {
+    fn over(slots: impl Iterator<Item = SlotReading>) -> Self {
+        let (mut queued, mut running, mut connections, mut capacity) = (0, 0, 0, 0);
+        let (mut requests, mut refused, mut shed, mut classes) = (0, 0, 0, [0; 5]);
+        for slot in slots {
+            queued += u64::from(slot.queued);
+            running += u64::from(slot.running);
+            connections += u64::from(slot.connections);
+            if slot.state != WorkerState::Vacant {
+                capacity += u64::from(slot.capacity);
+            }
+            requests += slot.requests;
+            refused += slot.refused;
+            shed += slot.shed;
+            for (sum, count) in classes.iter_mut().zip(slot.responses) {
+                *sum += count;
+            }
+        }
+        let responses = classes.into();
+        Self { queued, running, connections, capacity, requests, responses, refused, shed }
+    }
+}
+
+#[derive(Serialize)]
+struct Worker {
+    index: usize,
+    state: &'static str,
+    pid: Option<i32>,
+    generation: u32,
+    age_seconds: Option<f64>,
+    /// Null before the first heartbeat.
+    heartbeat_age_ms: Option<u64>,
+    /// Whether the loop has been silent for longer than the limit.
+    silent: bool,
+    queued: u32,
+    running: u32,
+    connections: u32,
+    /// Application threads; 0: the application bounds itself.
+    capacity: u32,
+    oldest_request_age_ms: Option<u64>,
+    stuck_seconds: f64,
+    interpreter_wait_seconds: f64,
+    engine: &'static str,
+    /// The CPU that the loop is pinned to.
+    pin: Option<usize>,
+    requests: u64,
+    responses: Responses,
+    refused: u64,
+    shed: u64,
+}
+
+impl Worker {
+    fn at(index: usize, reading: &SlotReading, now: Monotonic, limits: &VerdictLimits) -> Self {
+        let vacant = reading.state == WorkerState::Vacant;
+        Self {
+            index,
+            state: reading.state.as_str(),
+            pid: Some(reading.pid).filter(|pid| *pid > 0 && !vacant),
+            generation: reading.generation,
+            age_seconds: since(now, reading.started).map(|age| age.as_secs_f64()),
+            heartbeat_age_ms: since(now, reading.heartbeat).map(millis),
+            silent: vacant || reading.silence(now) > limits.heartbeat_timeout,
+            queued: reading.queued,
+            running: reading.running,
+            connections: reading.connections,
+            capacity: reading.capacity,
+            oldest_request_age_ms: since(now, reading.oldest).map(millis),
+            stuck_seconds: reading.stuck_for(now).as_secs_f64(),
+            interpreter_wait_seconds: reading.interpreter_wait_for(now).as_secs_f64(),
+            engine: reading.engine.as_str(),
+            pin: reading.pin,
+            requests: reading.requests,
+            responses: reading.responses.into(),
+            refused: reading.refused,
+            shed: reading.shed,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Check<'a> {
+    name: &'a str,
+    purpose: &'static str,
+    status: &'static str,
+    message: &'a str,
+    /// Null while pending.
+    age_ms: Option<u64>,
+    duration_ms: u64,
+    stale_after_ms: u64,
+}
+
+impl<'a> Check<'a> {
+    fn at(reading: &'a CheckReading, now: Monotonic) -> Self {
+        Self {
+            name: &reading.name,
+            purpose: reading.purpose.as_str(),
+            status: reading.status.as_str(),
+            message: &reading.message,
+            age_ms: since(now, reading.finished).map(millis),
+            duration_ms: millis(reading.duration),
+            stale_after_ms: millis(reading.stale_after),
+        }
+    }
+}
+
+/// Time between two moments that have both been.
+fn since(later: Monotonic, earlier: Monotonic) -> Option<Duration> {
+    (!later.is_never() && !earlier.is_never()).then(|| later.since(earlier))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Serving => "serving",
+        Phase::Draining => "draining",
+        Phase::Stopping => "stopping",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DrainReadiness;
+    use hurricane_scoreboard::{CheckStatus, Engine, Purpose};
+    use serde_json::{Value, json};
+
+    fn at(millis: u64) -> Monotonic {
+        Monotonic::from_nanos(millis * 1_000_000)
+    }
+
+    fn render_at(board: &Scoreboard, now: Monotonic) -> Value {
+        let limits = VerdictLimits {
+            heartbeat_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            req_queue_len: 10,
+            drain_readiness: DrainReadiness::Serving,
+        };
+        let snapshot = Snapshot::take(board, now);
+        let json = render(&snapshot, &limits, &json!({"version": "1.2.3"}), board);
+        serde_json::from_slice(&json).unwrap()
+    }
+
+    #[test]
+    fn the_whole_picture_is_there() {
+        let board = Scoreboard::new(2).unwrap();
+        board.server().set_started(at(1_000));
+        board.server().set_startup_finished(at(1_250));
+        board.server().set_phase(Phase::Serving);
+        board.server().set_workers_target(1);
+        let slot = board.slot(0).unwrap();
+        slot.begin(at(1_000));
+        slot.set_pid(77);
+        slot.set_engine(Engine::IoUring);
+        slot.set_pin(Some(0));
+        slot.set_capacity(1);
+        slot.set_state(WorkerState::Serving);
+        slot.beat(at(9_980));
+        slot.connection_opened();
+        slot.request_queued();
+        slot.request_began(at(9_000));
+        slot.set_oldest(at(9_000));
+        slot.answered(200);
+        // A worker that was retired: its sums stay in the totals.
+        board.slot(1).unwrap().answered(503);
+        board.slot(1).unwrap().shed();
+        let check = board.check(0).unwrap();
+        check.begin("db", Purpose::Readiness, Duration::from_secs(35));
+        check.record(CheckStatus::Warned, "slow", at(9_500), Duration::from_millis(12));
+
+        let status = render_at(&board, at(10_000));
+        assert_eq!(status["phase"], "serving");
+        assert_eq!(status["uptime_seconds"], 9.0);
+        assert_eq!(status["startup_seconds"], 0.25);
+        assert_eq!(status["probes"]["readiness"], json!({"status": 200, "body": ""}));
+        assert_eq!(status["restarts"], 0);
+        assert_eq!(status["crash_loop"], false);
+        assert_eq!(status["server"]["version"], "1.2.3");
+        assert_eq!(status["totals"]["requests"], 2);
+        assert_eq!(status["totals"]["shed"], 1);
+        assert_eq!(status["totals"]["responses"]["5xx"], 1);
+        assert_eq!(
+            status["workers"],
+            json!([{
+                "index": 0, "state": "serving", "pid": 77, "generation": 1, "age_seconds": 9.0,
+                "heartbeat_age_ms": 20, "silent": false, "queued": 1, "running": 1,
+                "connections": 1, "capacity": 1, "oldest_request_age_ms": 1000,
+                "stuck_seconds": 1.0, "interpreter_wait_seconds": 0.0, "engine": "io-uring",
+                "pin": 0, "requests": 1,
+                "responses": {"1xx": 0, "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0},
+                "refused": 0, "shed": 0,
+            }])
+        );
+        assert_eq!(
+            status["checks"],
+            json!([{
+                "name": "db", "purpose": "readiness", "status": "warned", "message": "slow",
+                "age_ms": 500, "duration_ms": 12, "stale_after_ms": 35_000,
+            }])
+        );
+    }
+
+    #[test]
+    fn what_has_not_been_yet_is_null() {
+        let board = Scoreboard::new(1).unwrap();
+        board.server().set_workers_target(1);
+        board.check(0).unwrap().begin("db", Purpose::Liveness, Duration::from_secs(1));
+        let status = render_at(&board, at(10_000));
+        assert_eq!(status["phase"], "starting");
+        assert_eq!(status["startup_seconds"], Value::Null);
+        assert_eq!(status["workers"][0]["state"], "vacant");
+        for field in ["pid", "heartbeat_age_ms", "oldest_request_age_ms", "age_seconds", "pin"] {
+            assert_eq!(status["workers"][0][field], Value::Null, "{field}");
+        }
+        assert_eq!(status["checks"][0]["age_ms"], Value::Null);
+    }
+}

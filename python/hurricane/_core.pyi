@@ -35,10 +35,10 @@ def serve(
 ) -> int:
     """Serves ``application`` until it is told to stop, and returns the exit code.
 
-    ``argv`` holds the flags that were typed; ``settings`` maps flags without dashes in front and
-    in snake case to values that lose against ``argv`` and win against the environment. ``checks``
-    is called once in the process that answers probes; ``prepare_fork`` in the supervisor each
-    time before it forks.
+    ``argv`` holds the flags that were typed, without a program's name. ``settings`` maps a flag
+    as ``port``, ``PORT`` or ``HURRICANE_PORT`` to a value that loses against ``argv`` and wins
+    against the environment. ``checks`` is called once in the process that answers probes;
+    ``prepare_fork`` in the supervisor each time before it forks.
     """
 
 def main(argv: list[str], load: Callable[[str], WSGIApplication]) -> int:

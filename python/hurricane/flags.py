@@ -8,7 +8,7 @@ itself. Values are passed on as text: the extension alone says what is allowed.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hurricane import _core
 
@@ -51,23 +51,19 @@ def key(flag: _core.Flag) -> str:
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Gives the parser every flag. An option that was not typed is absent from the result."""
     for flag in of_server():
-        if flag["switch"]:
-            parser.add_argument(
-                flag["name"],
-                dest=key(flag),
-                action="store_true",
-                default=argparse.SUPPRESS,
-                help=help_text(flag),
-            )
-            continue
         choices = flag["choices"]
+        metavar = "|".join(choices) if choices else flag["value_name"]
+        shape: dict[str, Any] = {"metavar": metavar}
+        if flag["switch"]:
+            shape |= {"nargs": "?", "const": True}
+        if flag["repeatable"]:
+            shape["action"] = "append"
         parser.add_argument(
             flag["name"],
             dest=key(flag),
-            action="append" if flag["repeatable"] else "store",
             default=argparse.SUPPRESS,
-            metavar="|".join(choices) if choices else flag["value_name"],
             help=help_text(flag),
+            **shape,
         )
 
 
@@ -81,40 +77,32 @@ def help_text(flag: _core.Flag) -> str:
     return text.replace("%", "%%")
 
 
-def typed(options: Mapping[str, object]) -> tuple[list[str], dict[str, str]]:
-    """Splits a command's options into arguments and switches that are explicitly off.
-
-    A switch that ``call_command`` turns off cannot be written as an argument; it takes the place
-    of a setting, and so still wins against the environment.
-    """
+def typed(options: Mapping[str, object]) -> list[str]:
+    """A command's options as arguments for the extension, whether typed or given as keywords."""
     arguments: list[str] = []
-    off: dict[str, str] = {}
     for flag in of_server():
         value = options.get(key(flag))
         if value is None:
             continue
-        if flag["switch"]:
-            if value:
-                arguments.append(flag["name"])
-            else:
-                off[key(flag)] = "false"
-            continue
         values = value if isinstance(value, list | tuple) else [value]
         arguments += [f"{flag['name']}={as_text(item)}" for item in values]
-    return arguments, off
+    return arguments
 
 
 def from_settings(settings: object) -> dict[str, str]:
-    """Reads ``HURRICANE_X`` for every flag, and ``X`` for those that had it without prefix."""
+    """Reads ``HURRICANE_X`` for every flag, and ``X`` for those that had it without prefix.
+
+    Values keep the names that they were found under, so that a bad one can be named.
+    """
     values: dict[str, str] = {}
     for flag in of_server():
         name = key(flag).upper()
         prefixed = getattr(settings, f"HURRICANE_{name}", None)
         bare = getattr(settings, name, None) if name in BARE_SETTINGS else None
         if prefixed is not None:
-            values[key(flag)] = setting_text(f"HURRICANE_{name}", prefixed, flag)
+            values[f"HURRICANE_{name}"] = setting_text(f"HURRICANE_{name}", prefixed, flag)
         elif isinstance(bare, bool | int | float | str):
-            values[key(flag)] = as_text(bare)
+            values[name] = as_text(bare)
     return values
 
 

@@ -22,9 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: str, **options: Any) -> None:  # noqa: ANN401 - Django's signature
         """Loads the application and serves it; exits with the server's code if that is not 0."""
-        arguments, off = flags.typed(options)
         try:
-            configured = flags.from_settings(settings) | off
+            configured = flags.from_settings(settings)
         except flags.SettingError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
@@ -32,7 +31,12 @@ class Command(BaseCommand):
         except LoadError as error:
             raise CommandError(str(error)) from error
         code = _core.serve(
-            application, arguments, configured, checks.collect, prepare_fork, project.name()
+            application,
+            flags.typed(options),
+            configured,
+            checks.collect,
+            prepare_fork,
+            project.name(),
         )
         if code != 0:
             sys.exit(code)

@@ -1,0 +1,13 @@
+"""The app that holds the views and checks of the tests."""
+
+from django.apps import AppConfig
+
+
+class StageConfig(AppConfig):
+    """Registers the checks."""
+
+    name = "stage"
+
+    def ready(self) -> None:
+        """Imports the checks."""
+        from stage import checks  # noqa: F401

@@ -1,0 +1,25 @@
+"""Where the views are."""
+
+from django.urls import path, re_path
+
+from stage import views
+
+urlpatterns = [
+    path("", views.hello),
+    path("echo", views.echo),
+    re_path("^named/(?P<name>.*)$", views.named),
+    path("cookies", views.cookies),
+    path("stream", views.stream),
+    path("endless", views.endless),
+    path("breaks", views.breaks),
+    path("hold/<str:gate>", views.hold),
+    path("gil", views.hold_interpreter),
+    path("raise", views.fail),
+    path("exit", views.leave),
+    path("empty", views.empty),
+    path("upload", views.upload),
+    path("sink", views.sink),
+    path("file", views.file),
+    path("generated", views.generated),
+    path("threads", views.threads),
+]

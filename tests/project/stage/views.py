@@ -1,0 +1,193 @@
+"""Views that do what a server must cope with. Waiting is for files, so that tests decide."""
+
+import ctypes
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.signals import request_finished, request_started
+from django.db import connection
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    StreamingHttpResponse,
+)
+
+PATIENCE_SECONDS = 30
+PIECE_BYTES = 64 * 1024
+
+
+def wait_for(name: str) -> None:
+    """Waits until a test has made a file of that name."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (settings.SIGNALS / name).exists():
+        if time.monotonic() > end:
+            raise TimeoutError(name)
+        time.sleep(0.005)
+
+
+def note(name: str, text: str) -> None:
+    """Appends a line to a file that a test reads."""
+    with (settings.SIGNALS / name).open("a") as noted:
+        noted.write(text + "\n")
+
+
+def hello(_request: HttpRequest) -> HttpResponse:
+    """The shortest answer."""
+    return HttpResponse("hello", content_type="text/plain")
+
+
+def echo(request: HttpRequest) -> JsonResponse:
+    """What Django saw of a request."""
+    body = request.body
+    meta = {key: value for key, value in request.META.items() if isinstance(value, str)}
+    return JsonResponse(
+        {
+            "method": request.method,
+            "path": request.path,
+            "meta": {key: meta[key] for key in meta if key not in os.environ},
+            "length": len(body),
+            "sha256": hashlib.sha256(body).hexdigest(),
+        }
+    )
+
+
+def named(_request: HttpRequest, name: str) -> HttpResponse:
+    """The rest of the path as Django decoded it."""
+    return HttpResponse(name, content_type="text/plain; charset=utf-8")
+
+
+def cookies(request: HttpRequest) -> HttpResponse:
+    """The cookies that came, and two of its own."""
+    response = JsonResponse(dict(request.COOKIES))
+    response.set_cookie("first", "1")
+    response.set_cookie("second", "2")
+    return response
+
+
+def stream(_request: HttpRequest) -> StreamingHttpResponse:
+    """Makes its second piece when the test has seen the first."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"first"
+        wait_for("first-was-seen")
+        yield b"second"
+
+    return StreamingHttpResponse(pieces(), content_type="text/plain")
+
+
+def endless(_request: HttpRequest) -> StreamingHttpResponse:
+    """Makes pieces for ever and notes how many, and that it was closed."""
+
+    def pieces() -> Iterator[bytes]:
+        made = 0
+        try:
+            while True:
+                made += 1
+                (settings.SIGNALS / "pieces").write_text(str(made))
+                yield b"x" * PIECE_BYTES
+        finally:
+            note("endless-closed", str(threading.get_ident()))
+
+    return StreamingHttpResponse(pieces(), content_type="text/plain")
+
+
+def breaks(_request: HttpRequest) -> StreamingHttpResponse:
+    """Raises after its first piece."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"first"
+        raise RuntimeError("the stream broke")
+
+    return StreamingHttpResponse(pieces(), content_type="text/plain")
+
+
+def hold(_request: HttpRequest, gate: str) -> HttpResponse:
+    """Notes that it was entered, and answers when the test opens the gate."""
+    note(f"{gate}-entered", str(os.getpid()))
+    wait_for(f"{gate}-open")
+    return HttpResponse("released", content_type="text/plain")
+
+
+def hold_interpreter(request: HttpRequest) -> HttpResponse:
+    """Sleeps in C without letting go of the interpreter."""
+    seconds = float(request.GET["seconds"])
+    note("gil-held", str(os.getpid()))
+    ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
+    return HttpResponse("released", content_type="text/plain")
+
+
+def fail(_request: HttpRequest) -> HttpResponse:
+    """Raises."""
+    raise RuntimeError("a view of the tests raised")
+
+
+def leave(_request: HttpRequest) -> HttpResponse:
+    """Asks Python to end."""
+    sys.exit(3)
+
+
+def empty(_request: HttpRequest) -> HttpResponse:
+    """No content."""
+    return HttpResponse(status=204)
+
+
+def upload(request: HttpRequest) -> JsonResponse:
+    """A form with a file."""
+    sent = request.FILES["file"]
+    assert isinstance(sent, UploadedFile)
+    digest = hashlib.sha256()
+    for piece in sent.chunks():
+        digest.update(piece)
+    return JsonResponse(
+        {"name": sent.name, "size": sent.size, "sha256": digest.hexdigest(), **request.POST.dict()}
+    )
+
+
+def sink(request: HttpRequest) -> JsonResponse:
+    """Reads a body piece by piece and keeps nothing."""
+    size = 0
+    while piece := request.read(PIECE_BYTES):
+        size += len(piece)
+    return JsonResponse({"size": size, "declared": request.META.get("CONTENT_LENGTH")})
+
+
+def file(request: HttpRequest) -> FileResponse:
+    """A file of the wanted size, from ``at`` on."""
+    path = settings.SIGNALS / f"file-{request.GET['size']}"
+    opened = path.open("rb")
+    opened.seek(int(request.GET.get("at", "0")))
+    return FileResponse(opened, content_type="application/octet-stream")
+
+
+def generated(request: HttpRequest) -> StreamingHttpResponse:
+    """So many bytes, made as they are sent."""
+    pieces = int(request.GET["size"]) // PIECE_BYTES
+    piece = b"y" * PIECE_BYTES
+    return StreamingHttpResponse((piece for _ in range(pieces)), content_type="text/plain")
+
+
+def threads(_request: HttpRequest) -> StreamingHttpResponse:
+    """Names the threads of the view, its body, its signals, and of a database connection."""
+    here = threading.get_ident()
+    connection.ensure_connection()
+
+    def finished(**_kwargs: object) -> None:
+        request_finished.disconnect(finished)
+        open_still = connection.connection is not None
+        note("finished", f"{threading.get_ident() == here} {open_still}")
+
+    def pieces() -> Iterator[str]:
+        yield str(threading.get_ident() == here)
+
+    # Connected last, so it runs after Django has closed old connections.
+    request_finished.connect(finished, weak=False)
+    assert request_started.has_listeners()
+    return StreamingHttpResponse(pieces(), content_type="text/plain")

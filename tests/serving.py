@@ -1,0 +1,229 @@
+"""Starts servers as a user does, on free ports, and ends them with all their processes."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import wire
+from condition import wait_until
+
+TESTS = Path(__file__).resolve().parent
+PROJECT = TESTS / "project"
+APPS = TESTS / "apps"
+REFUSE_RING = TESTS / "refuse_ring.py"
+
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+# What a filter in front of the server answers to io_uring's calls.
+REFUSED_WITH = {"epoll": "EPERM", "epoll-enosys": "ENOSYS"}
+
+
+def free_port() -> int:
+    """A port on which nothing listens now."""
+    with socket.socket() as probing:
+        probing.bind(("127.0.0.1", 0))
+        port: int = probing.getsockname()[1]
+        return port
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Our own without what would configure a server; warnings are errors."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("HURRICANE_", "KUBERNETES_", "DJANGO_", "PYTHON"))
+    }
+    return {**ours, "PYTHONWARNINGS": "error", "NO_COLOR": "1", **extra}
+
+
+def command(application: str | None, engine: str) -> list[str]:
+    """How to start a server up to its flags: Django's project, or a WSGI callable."""
+    serve = ["manage.py", "serve"] if application is None else ["-m", "hurricane", "serve"]
+    words = [sys.executable, *serve, *([application] if application else [])]
+    if engine in REFUSED_WITH:
+        return [sys.executable, str(REFUSE_RING), REFUSED_WITH[engine], *words]
+    return words
+
+
+def run(
+    words: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = PROJECT,
+    deadline: float = START_SECONDS,
+) -> subprocess.CompletedProcess[str]:
+    """Runs something that ends by itself."""
+    return subprocess.run(
+        words,
+        cwd=cwd,
+        env=environment(env or {}),
+        capture_output=True,
+        text=True,
+        timeout=deadline,
+        check=False,
+    )
+
+
+class Server:
+    """A running server."""
+
+    def __init__(
+        self,
+        directory: Path,
+        flags: Sequence[str],
+        env: Mapping[str, str],
+        engine: str,
+        application: str | None,
+    ) -> None:
+        self.signals = directory
+        self.port = free_port()
+        self.probe_port = free_port()
+        self.stderr = directory / "stderr"
+        ours = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        ours += ["--probe-port", str(self.probe_port), "--check-interval", "0.2"]
+        signals = {"STAGE_SIGNALS": str(directory), "STAGE_DATABASE": str(directory / "db")}
+        with self.stderr.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [*command(application, engine), *ours, *flags],
+                cwd=PROJECT if application is None else APPS,
+                env=environment({**signals, **env}),
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def log(self) -> str:
+        """Everything that the server has written."""
+        return self.stderr.read_text(errors="replace")
+
+    def wait_for_start(self, deadline: float = START_SECONDS) -> None:
+        """Waits until the startup probe succeeds."""
+
+        def started() -> bool:
+            code = self.process.poll()
+            assert code is None, f"the server ended with {code}:\n{self.log()}"
+            try:
+                return wire.probe(self.probe_port, "/startup").response.status == 200
+            except (OSError, wire.Closed):
+                return False
+
+        wait_until(started, deadline, "startup")
+
+    def wait_for_ready(self, deadline: float = START_SECONDS) -> None:
+        """Waits until the readiness probe succeeds."""
+        wait_until(lambda: self.probe("/ready").response.status == 200, deadline, "readiness")
+
+    def get(self, path: str = "/", *headers: str) -> wire.Response:
+        """One GET on a connection of its own."""
+        return wire.get(self.port, path, *headers)
+
+    def post(self, path: str, body: bytes, *headers: str) -> wire.Response:
+        """One POST on a connection of its own."""
+        return wire.post(self.port, path, body, *headers)
+
+    def connect(self, timeout: float = wire.TIMEOUT_SECONDS) -> wire.Connection:
+        """A new connection to the application's port."""
+        return wire.Connection(self.port, timeout=timeout)
+
+    def probe(self, path: str) -> wire.Probe:
+        """Asks as a kubelet does, but with patience for a busy machine."""
+        return wire.probe(self.probe_port, path, timeout=5.0)
+
+    def status(self) -> dict[str, Any]:
+        """``/status``."""
+        status: dict[str, Any] = self.probe("/status").response.json()
+        return status
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        return [worker["pid"] for worker in self.status()["workers"]]
+
+    def put(self, name: str, text: str = "") -> Path:
+        """Makes a file that a view or check looks for."""
+        path = self.signals / name
+        path.write_text(text)
+        return path
+
+    def remove(self, name: str) -> None:
+        """Removes it again."""
+        (self.signals / name).unlink(missing_ok=True)
+
+    def lines(self, name: str) -> list[str]:
+        """What a view has noted so far."""
+        path = self.signals / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def wait_for_lines(self, name: str, count: int, deadline: float = 10.0) -> list[str]:
+        """Waits until a view has noted so many lines."""
+        return wait_until(
+            lambda: found if len(found := self.lines(name)) >= count else [],
+            deadline,
+            f"{count} lines in {name}",
+        )
+
+    def terminate(self) -> None:
+        """SIGTERM to the server's first process, as Kubernetes does."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, deadline: float = STOP_SECONDS) -> int:
+        """The exit code."""
+        return self.process.wait(deadline)
+
+    def end(self) -> None:
+        """Ends every process of the server, whatever state it is in."""
+        if self.process.poll() is None:
+            self.terminate()
+            for name in list(self.signals.glob("*-entered")):
+                self.put(name.name.replace("-entered", "-open"))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(2.0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
+    def family(self) -> list[int]:
+        """Every living process of the server."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            state, group = fields[0], int(fields[2])
+            if group == self.process.pid and state != "Z":
+                found.append(int(entry.name))
+        return found
+
+    def peak_bytes(self) -> int:
+        """The sum of all processes' largest resident sets since ``forget_peak``."""
+        return sum(status_kib(pid, "VmHWM") for pid in self.family()) * 1024
+
+    def forget_peak(self) -> int:
+        """Begins to measure anew; returns the resident bytes now."""
+        for pid in self.family():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+        return self.peak_bytes()
+
+
+def status_kib(pid: int, name: str) -> int:
+    """A field of ``/proc/PID/status``."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(name)), 0)
+
+
+def as_settings(**settings: object) -> dict[str, str]:
+    """Settings of the served project as the environment that carries them."""
+    return {"STAGE_SETTINGS": json.dumps(settings)}

@@ -1,0 +1,67 @@
+"""Flags on their way through Django, without a server."""
+
+import argparse
+from types import SimpleNamespace
+
+import pytest
+
+from hurricane import _core, flags
+from hurricane.server import sanitize_probes
+
+
+def parsed(*words: str) -> dict[str, object]:
+    parser = argparse.ArgumentParser()
+    flags.add_to(parser)
+    return vars(parser.parse_args(words))
+
+
+def test_an_option_that_is_not_typed_is_not_passed_on() -> None:
+    assert parsed() == {}
+    assert flags.typed({}) == flags.typed({"port": None}) == []
+
+
+def test_typed_options_become_arguments_again() -> None:
+    typed = flags.typed(parsed("--port", "80", "--no-probe", "--io=epoll"))
+    assert set(typed) == {"--port=80", "--no-probe=true", "--io=epoll"}
+
+
+def test_keywords_may_have_their_own_types() -> None:
+    assert flags.typed({"port": 80, "no_probe": False}) == ["--port=80", "--no-probe=false"]
+
+
+def test_a_switch_may_be_given_a_value() -> None:
+    assert flags.typed(parsed("--no-probe=false")) == ["--no-probe=false"]
+
+
+def test_settings_are_read_with_prefix_and_the_old_ones_without() -> None:
+    settings = SimpleNamespace(
+        HURRICANE_PORT=81, PORT=80, WORKERS=3, THREADS=9, HURRICANE_NO_PROBE=False, DEBUG=True
+    )
+    assert flags.from_settings(settings) == {
+        "HURRICANE_PORT": "81",
+        "WORKERS": "3",
+        "HURRICANE_NO_PROBE": "false",
+    }
+
+
+def test_a_bare_setting_of_another_type_belongs_to_somebody_else() -> None:
+    assert flags.from_settings(SimpleNamespace(PORT={"of": "something"})) == {}
+
+
+def test_a_prefixed_setting_of_another_type_is_refused() -> None:
+    with pytest.raises(flags.SettingError, match=r"settings\.HURRICANE_PORT is a dict"):
+        flags.from_settings(SimpleNamespace(HURRICANE_PORT={}))
+
+
+def test_every_bare_setting_is_a_flag() -> None:
+    names = {flags.key(flag).upper() for flag in _core.flags()}
+    assert names >= flags.BARE_SETTINGS
+    assert "DEBUG" not in flags.BARE_SETTINGS
+
+
+def test_probe_paths_are_sanitised() -> None:
+    options = {"liveness_probe": "alive", "readiness_probe": "//ready", "startup_probe": "/ s "}
+    sanitized, paths = sanitize_probes({**options, "port": 1})
+    expected = {"liveness_probe": "/alive", "readiness_probe": "/ready", "startup_probe": "/s"}
+    assert paths == expected
+    assert sanitized == {**expected, "port": 1}

@@ -1,0 +1,74 @@
+"""Log lines: for people, as JSON, and through Python's logging."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from condition import wait_until
+from conftest import Starter
+from serving import PROJECT, as_settings, environment
+
+
+def test_json_lines_are_flat_objects(start_once: Starter) -> None:
+    server = start_once("--log-format", "json")
+    server.get("/raise")
+    server.terminate()
+    assert server.wait() == 0
+    lines = [line for line in server.log().splitlines() if line.startswith("{")]
+    assert lines
+    for line in lines:
+        record = json.loads(line)
+        assert {"timestamp", "level", "message"} <= set(record)
+        assert not any(isinstance(value, dict) for value in record.values())
+
+
+def test_human_lines_carry_time_level_and_sentence(start_once: Starter) -> None:
+    server = start_once()
+    wait_until(lambda: " INFO " in server.log(), 5)
+    assert "\x1b[" not in server.log()
+
+
+def test_an_exception_in_a_view_is_logged_with_its_traceback(start_once: Starter) -> None:
+    server = start_once()
+    server.get("/raise")
+    wait_until(lambda: "a view of the tests raised" in server.log(), 5)
+    assert "Traceback" in server.log()
+
+
+def test_a_change_of_health_is_logged_with_the_check_that_caused_it(start_once: Starter) -> None:
+    server = start_once()
+    server.wait_for_ready()
+    server.put("readiness-fails")
+    wait_until(lambda: "stage.checks.readiness" in server.log(), 5)
+
+
+@pytest.mark.parametrize(
+    "module", ["hurricane", "hurricane.server", "hurricane.server.loggers", "hurricane.flags"]
+)
+def test_modules_import_before_settings_are_configured(module: str) -> None:
+    program = f"import {module}; from django.conf import settings; assert not settings.configured"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_handlers_of_the_servers_python_loggers_get_its_records(start_once: Starter) -> None:
+    logging = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"marked": {"format": "handled %(name)s %(levelname)s %(message)s"}},
+        "handlers": {"marked": {"class": "logging.StreamHandler", "formatter": "marked"}},
+        "loggers": {"hurricane.server": {"handlers": ["marked"], "level": "INFO"}},
+    }
+    server = start_once(env=as_settings(LOGGING=logging))
+    server.wait_for_ready()
+    server.put("readiness-raises")
+    wait_until(lambda: "handled hurricane.server.general ERROR" in server.log(), 5)

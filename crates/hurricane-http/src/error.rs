@@ -298,4 +298,25 @@ mod tests {
             assert_eq!(error.name().replace('_', ""), variant.to_ascii_lowercase());
         }
     }
+
+    #[test]
+    fn errors_are_answered_with_the_status_of_their_rule() {
+        let cases = [
+            (RequestError::BareLineFeed, 400),
+            (RequestError::ConnectRefused, 400),
+            (RequestError::ContentLengthOverflow, 413),
+            (RequestError::BodyTooLarge { limit: 1 }, 413),
+            (RequestError::TargetTooLong { limit: 1 }, 414),
+            (RequestError::UnknownExpectation, 417),
+            (RequestError::HeadTooLarge { limit: 1 }, 431),
+            (RequestError::TooManyFields { limit: 1 }, 431),
+            (RequestError::TrailersTooLarge { limit: 1 }, 431),
+            (RequestError::UnknownTransferCoding, 501),
+            (RequestError::UnsupportedVersion, 505),
+            (RequestError::Http2Preface, 505),
+        ];
+        for (error, status) in cases {
+            assert_eq!(error.status(), status, "{}", error.name());
+        }
+    }
 }

@@ -1,1 +1,96 @@
-//! Placeholder.
+//! An application server for Kubernetes: one core per worker, probes that tell the truth.
+//!
+//! A service brings a function from requests to responses, and gets workers (one per CPU that
+//! the container has, each with a loop, a listener and connections of its own), probes on a port
+//! of their own, checks in the background, a stop that loses no request, and all flags of
+//! [`Args`].
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use hurricane::{Check, CheckOutcome, Config, Exit, Purpose, Response, Server, service};
+//!
+//! fn main() -> Exit {
+//!     let config = match Config::from_command_line() {
+//!         Ok(config) => config,
+//!         Err(exit) => return exit,
+//!     };
+//!     let disk = Check {
+//!         name: "disk".into(),
+//!         purpose: Purpose::Readiness,
+//!         interval: config.check_interval,
+//!         timeout: config.check_timeout,
+//!         run: Arc::new(|| CheckOutcome::Passed),
+//!     };
+//!     Server::new(config)
+//!         .check(disk)
+//!         .run(|_context| service(|_request| async { Response::text("hello") }))
+//! }
+//! ```
+//!
+//! A service in a language with a runtime of its own (Python) runs its workers as processes
+//! instead: see [`Server::run_forked`].
+//!
+//! Invariants:
+//! - Flags are defined once, in `cli`; nothing below [`Config`] sees them.
+//! - The supervisor is one thread; in forked mode it starts no thread, ring or connection, so
+//!   that it can fork at any time.
+//! - A start that fails says why in one sentence, and exits with a code of [`exit`].
+
+mod backoff;
+mod child;
+mod cli;
+mod config;
+pub mod exit;
+mod launch;
+mod listener;
+mod logging;
+mod process;
+mod server;
+mod signal;
+mod stop;
+mod supervisor;
+mod usage;
+mod values;
+mod watch;
+
+pub use cli::{Args, Flag, Surroundings, flags};
+pub use config::{Config, ConfigError, ProbePort};
+pub use exit::Exit;
+pub use launch::{ChildRole, Forking};
+pub use logging::{ExtraLayer, Logging};
+pub use server::{Server, WorkerContext};
+pub use usage::{Refusal, Serve, console, parse};
+pub use values::{DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers};
+
+pub use hurricane_control::{Check, CheckOutcome, Purpose};
+pub use hurricane_http::{Application, Limits, Request, Response, service};
+pub use hurricane_scoreboard::Scoreboard;
+
+/// The version of the server.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Config {
+    /// All that a native service does before it serves: reads command line and environment,
+    /// counts CPUs, sets up logging.
+    ///
+    /// # Errors
+    /// The exit code to end with; the sentence, help or version is printed already.
+    pub fn from_command_line() -> Result<Self, Exit> {
+        let argv: Vec<_> = std::env::args_os().collect();
+        let args = parse(&argv, &[]).map_err(|refusal| refusal.report())?;
+        let config = Self::of_this_process(&args).map_err(|refusal| refusal.report())?;
+        Logging::new(config.log_format, config.log_level).install();
+        Ok(config)
+    }
+
+    /// Resolves flags against the CPUs of this process. Must be called before any thread is
+    /// pinned.
+    ///
+    /// # Errors
+    /// The sentence that says what is wrong.
+    pub fn of_this_process(args: &Args) -> Result<Self, Refusal> {
+        let survey = hurricane_cpu::Survey::of_this_process();
+        Self::resolve(args, &survey).map_err(|error| Refusal::Usage(error.to_string()))
+    }
+}

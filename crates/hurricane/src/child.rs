@@ -1,0 +1,212 @@
+//! Workers and the control process as children of the supervisor: threads or processes.
+//!
+//! Each child has one end of a socket pair, its orders. Single bytes from the supervisor tell it
+//! what to do; what made it fail comes back on the same socket before it ends, so that the
+//! supervisor can say it in one sentence, whichever kind of child it was.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hurricane_worker::WorkerError;
+
+/// What the supervisor tells a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Go on accepting, and let every answer carry `Connection: close`.
+    Drain,
+    /// Empty the accept queue, end what runs, return.
+    Stop,
+}
+
+/// Why a child ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// `--io io-uring` cannot be had: no other start will go better.
+    RingRefused(String),
+    /// Anything else.
+    Other(String),
+}
+
+/// A failure's text is cut to this length on its way to the supervisor.
+const REPORT_BYTES_MAX: usize = 2048;
+
+impl Failure {
+    /// The sentence without its kind.
+    pub(crate) fn into_sentence(self) -> String {
+        match self {
+            Self::RingRefused(sentence) | Self::Other(sentence) => sentence,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let (kind, text) = match self {
+            Self::RingRefused(text) => (b'r', text),
+            Self::Other(text) => (b'f', text),
+        };
+        let text = &text.as_bytes()[..text.len().min(REPORT_BYTES_MAX)];
+        [&[kind], text].concat()
+    }
+
+    fn decode(report: &[u8]) -> Option<Self> {
+        let (kind, text) = report.split_first()?;
+        let text = String::from_utf8_lossy(text).into_owned();
+        Some(if *kind == b'r' { Self::RingRefused(text) } else { Self::Other(text) })
+    }
+}
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::RingRefused(_) => Self::RingRefused(error.to_string()),
+            other => Self::Other(with_causes(&other)),
+        }
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Some errors print their cause themselves.
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What runs a child.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// A thread of this process.
+    Thread(JoinHandle<()>),
+    /// A process with this id.
+    Process(i32),
+}
+
+/// A running worker or control process.
+#[derive(Debug)]
+pub(crate) struct Child {
+    body: Body,
+    orders: UnixStream,
+    started: Instant,
+}
+
+impl Child {
+    pub(crate) fn new(body: Body, orders: UnixStream) -> Self {
+        // A child that does not read its orders must not stop the supervisor.
+        let _ = orders.set_nonblocking(true);
+        Self { body, orders, started: Instant::now() }
+    }
+
+    pub(crate) fn lived(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Its process, unless it is a thread.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        match self.body {
+            Body::Process(pid) => Some(pid),
+            Body::Thread(_) => None,
+        }
+    }
+
+    /// The supervisor's end; a thread has ended when it hangs up.
+    pub(crate) fn orders(&self) -> &UnixStream {
+        &self.orders
+    }
+
+    /// Whether a thread has ended. Of processes the kernel tells.
+    pub(crate) fn is_finished_thread(&self) -> bool {
+        matches!(&self.body, Body::Thread(thread) if thread.is_finished())
+    }
+
+    /// A child that has ended already cannot hear it, which is as well.
+    pub(crate) fn tell(&self, order: Order) {
+        let byte = match order {
+            Order::Drain => b"d",
+            Order::Stop => b"s",
+        };
+        let _ = (&self.orders).write_all(byte);
+    }
+
+    /// What the child said before it ended.
+    pub(crate) fn last_words(&self) -> Option<Failure> {
+        let mut report = Vec::new();
+        // At the end of what was said there is either an end of file or nothing yet.
+        let _ = (&self.orders).take(REPORT_BYTES_MAX as u64 + 1).read_to_end(&mut report);
+        Failure::decode(&report)
+    }
+}
+
+/// Runs a child's work and says on its orders socket what went wrong; returns its exit code.
+pub(crate) fn run_and_report(
+    orders: UnixStream,
+    work: impl FnOnce(UnixStream) -> Result<(), Failure>,
+) -> io::Result<i32> {
+    let mut report = orders.try_clone()?;
+    let failure = match catch_unwind(AssertUnwindSafe(|| work(orders))) {
+        Ok(Ok(())) => return Ok(0),
+        Ok(Err(failure)) => failure,
+        Err(panic) => {
+            let literal = panic.downcast_ref::<&str>().copied();
+            let text = literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            Failure::Other(format!("panicked: {}", text.unwrap_or("without a message")))
+        }
+    };
+    let _ = report.write_all(&failure.encode());
+    Ok(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last_words(
+        work: impl FnOnce(UnixStream) -> Result<(), Failure> + Send + 'static,
+    ) -> Option<Failure> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let thread = std::thread::spawn(move || {
+            run_and_report(theirs, work).unwrap();
+        });
+        let child = Child::new(Body::Thread(thread), ours);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !child.is_finished_thread() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        child.last_words()
+    }
+
+    #[test]
+    fn the_supervisor_hears_why_a_child_failed() {
+        assert_eq!(last_words(|_| Ok(())), None);
+        let refused = Failure::RingRefused("no ring".into());
+        let said = refused.clone();
+        assert_eq!(last_words(|_| Err(said)), Some(refused));
+        assert_eq!(
+            last_words(|_| panic!("on {}", "purpose")),
+            Some(Failure::Other("panicked: on purpose".into()))
+        );
+        let long = "x".repeat(10_000);
+        let Some(Failure::Other(cut)) = last_words(|_| Err(Failure::Other(long))) else {
+            panic!("nothing was said");
+        };
+        assert_eq!(cut.len(), REPORT_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_child_that_has_ended_takes_orders_in_silence() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let child = Child::new(Body::Process(0), ours);
+        child.tell(Order::Drain);
+        child.tell(Order::Stop);
+        assert_eq!(child.last_words(), None);
+    }
+}

@@ -1,0 +1,290 @@
+//! Every flag of the server, once.
+//!
+//! Help, man page, completions, environment variables and Django's `manage.py serve` parser all
+//! come from [`Args`]. [`crate::parse`] fills it from command line, settings and environment.
+
+use std::time::Duration;
+
+use clap::{ArgAction, CommandFactory, Parser};
+
+use crate::values::{
+    DrainReadinessValue, Io, LogFormat, LogLevel, Pin, Workers, bytes, duration, host, number,
+    path, port, switch, workers,
+};
+
+/// Address that stands for "every address of this host", IPv6 and IPv4.
+pub(crate) const HOST_DEFAULT: &str = "::";
+
+const MOMENT: Duration = Duration::from_millis(100);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86400);
+/// Three periods of the kernel's CPU quota: a throttled loop may be silent for so long.
+const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_millis(300);
+
+/// The flags of `serve`, as given.
+///
+/// Each can also be set in the environment; the command line wins over settings, settings over
+/// the environment. Durations are seconds, or carry a unit: 500ms, 5s, 2m, 1h.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "hurricane",
+    version,
+    about = "Application server for Kubernetes: one io_uring core per worker, honest probes",
+    args_override_self = true
+)]
+pub struct Args {
+    /// Address to listen on; the default is every IPv6 and IPv4 address
+    #[arg(long, env = "HURRICANE_HOST", value_name = "ADDRESS", default_value = HOST_DEFAULT, value_parser = host)]
+    pub host: String,
+
+    /// Port of the application; 0 lets the kernel choose and logs the choice
+    #[arg(long, env = "HURRICANE_PORT", value_name = "PORT", default_value = "8000", value_parser = port)]
+    pub port: u16,
+
+    /// Port of the probes [default: the next after --port]; the same as --port answers them there
+    #[arg(long, env = "HURRICANE_PROBE_PORT", value_name = "PORT", value_parser = port)]
+    pub probe_port: Option<u16>,
+
+    /// Path of the liveness probe
+    #[arg(long, env = "HURRICANE_LIVENESS_PROBE", value_name = "PATH", default_value = "/alive", value_parser = path)]
+    pub liveness_probe: String,
+
+    /// Path of the readiness probe
+    #[arg(long, env = "HURRICANE_READINESS_PROBE", value_name = "PATH", default_value = "/ready", value_parser = path)]
+    pub readiness_probe: String,
+
+    /// Path of the startup probe
+    #[arg(long, env = "HURRICANE_STARTUP_PROBE", value_name = "PATH", default_value = "/startup", value_parser = path)]
+    pub startup_probe: String,
+
+    /// Path of the whole picture as JSON, on the probe port
+    #[arg(long, env = "HURRICANE_STATUS_PATH", value_name = "PATH", default_value = "/status", value_parser = path)]
+    pub status_path: String,
+
+    /// Answer no probes and run no checks
+    #[arg(long, env = "HURRICANE_NO_PROBE", value_name = "BOOLEAN", action = ArgAction::Set, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true", value_parser = switch)]
+    pub no_probe: bool,
+
+    /// Workers, one core each; auto takes what CPU limit, cpuset and affinity leave
+    #[arg(long, env = "HURRICANE_WORKERS", value_name = "auto|N", default_value = "auto", value_parser = workers)]
+    pub workers: Workers,
+
+    /// Threads of a worker that may run application code. Few, as each may hold a database
+    /// connection (pods x workers x threads); they start only when a view blocks
+    #[arg(long, env = "HURRICANE_THREADS", value_name = "N", default_value = "4", value_parser = number(1..=256))]
+    pub threads: usize,
+
+    /// Bind each worker to a CPU; auto does so only where the CPUs are ours alone
+    #[arg(
+        long,
+        env = "HURRICANE_PIN",
+        value_name = "WHEN",
+        default_value = "auto",
+        ignore_case = true
+    )]
+    pub pin: Pin,
+
+    /// How to talk to the kernel; io-uring refuses to start where it cannot be had
+    #[arg(
+        long,
+        env = "HURRICANE_IO",
+        value_name = "ENGINE",
+        default_value = "auto",
+        ignore_case = true
+    )]
+    pub io: Io,
+
+    /// Not ready when so many requests wait or run, over all workers
+    #[arg(long, env = "HURRICANE_REQ_QUEUE_LEN", value_name = "N", default_value = "10", value_parser = number(1..=1_000_000))]
+    pub req_queue_len: usize,
+
+    /// Requests of a worker that may wait for a thread; more are answered 503 at once
+    #[arg(long, env = "HURRICANE_QUEUE_SIZE", value_name = "N", default_value = "1024", value_parser = number(1..=1_000_000))]
+    pub queue_size: usize,
+
+    /// Silence after which a worker's loop counts as stalled: not ready; replaced after twice that
+    #[arg(long, env = "HURRICANE_HEARTBEAT_TIMEOUT", value_name = "DURATION", default_value = "5s",
+          value_parser = duration(HEARTBEAT_TIMEOUT_MIN..=HOUR))]
+    pub heartbeat_timeout: Duration,
+
+    /// Time without progress on all threads after which a worker counts as stuck and is
+    /// replaced; 0 never
+    #[arg(long, env = "HURRICANE_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "60s",
+          value_parser = duration(Duration::ZERO..=DAY))]
+    pub request_timeout: Duration,
+
+    /// How long to go on accepting after SIGTERM [default: 5s in Kubernetes, else 0]
+    #[arg(long, env = "HURRICANE_DRAIN_DELAY", value_name = "DURATION", value_parser = duration(Duration::ZERO..=HOUR))]
+    pub drain_delay: Option<Duration>,
+
+    /// How long requests may still run after accepting has ended; with --drain-delay it should
+    /// stay below the pod's terminationGracePeriodSeconds
+    #[arg(long, env = "HURRICANE_GRACE_PERIOD", value_name = "DURATION", default_value = "25s",
+          value_parser = duration(Duration::ZERO..=DAY))]
+    pub grace_period: Duration,
+
+    /// The pod's terminationGracePeriodSeconds, to warn when stopping may take longer
+    #[arg(long, env = "HURRICANE_TERMINATION_GRACE_PERIOD", value_name = "DURATION",
+          value_parser = duration(Duration::ZERO..=DAY))]
+    pub termination_grace_period: Option<Duration>,
+
+    /// What the readiness probe says while stopping but still accepting
+    #[arg(
+        long,
+        env = "HURRICANE_DRAIN_READINESS",
+        value_name = "ANSWER",
+        default_value = "serving",
+        ignore_case = true
+    )]
+    pub drain_readiness: DrainReadinessValue,
+
+    /// Connections of a worker that the kernel may complete before they are accepted
+    #[arg(long, env = "HURRICANE_BACKLOG", value_name = "N", default_value = "1024", value_parser = number(1..=65535))]
+    pub backlog: usize,
+
+    /// Largest request body in bytes (suffix k, m, g); more is answered 413
+    #[arg(long, env = "HURRICANE_MAX_BODY_SIZE", value_name = "BYTES", default_value = "104857600", value_parser = bytes)]
+    pub max_body_size: u64,
+
+    /// Open connections of a worker
+    #[arg(long, env = "HURRICANE_MAX_CONNECTIONS", value_name = "N", default_value = "16384", value_parser = number(1..=1_000_000))]
+    pub max_connections: usize,
+
+    /// How long an idle connection is kept; longer than the load balancer's own limit
+    #[arg(long, env = "HURRICANE_KEEP_ALIVE_TIMEOUT", value_name = "DURATION", default_value = "75s",
+          value_parser = duration(MOMENT..=DAY))]
+    pub keep_alive_timeout: Duration,
+
+    /// How long a client may take for a request's head
+    #[arg(long, env = "HURRICANE_HEAD_TIMEOUT", value_name = "DURATION", default_value = "30s",
+          value_parser = duration(MOMENT..=DAY))]
+    pub head_timeout: Duration,
+
+    /// How long a client may be silent inside a request's body
+    #[arg(long, env = "HURRICANE_BODY_TIMEOUT", value_name = "DURATION", default_value = "30s",
+          value_parser = duration(MOMENT..=DAY))]
+    pub body_timeout: Duration,
+
+    /// How long a client may take no byte of a response
+    #[arg(long, env = "HURRICANE_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s",
+          value_parser = duration(MOMENT..=DAY))]
+    pub write_timeout: Duration,
+
+    /// Time between two runs of a check
+    #[arg(long, env = "HURRICANE_CHECK_INTERVAL", value_name = "DURATION", default_value = "10s",
+          value_parser = duration(MOMENT..=DAY))]
+    pub check_interval: Duration,
+
+    /// How long a check may run before it counts as failed
+    #[arg(long, env = "HURRICANE_CHECK_TIMEOUT", value_name = "DURATION", default_value = "5s",
+          value_parser = duration(MOMENT..=HOUR))]
+    pub check_timeout: Duration,
+
+    /// How log lines look on stderr; auto is human
+    #[arg(
+        long,
+        env = "HURRICANE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "auto",
+        ignore_case = true
+    )]
+    pub log_format: LogFormat,
+
+    /// The least important line that is logged
+    #[arg(
+        long,
+        env = "HURRICANE_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        ignore_case = true
+    )]
+    pub log_level: LogLevel,
+
+    /// What the environment says beyond flags; filled by [`crate::parse`].
+    #[arg(skip)]
+    pub surroundings: Surroundings,
+}
+
+/// What the environment says beyond flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether the process runs in a pod (`KUBERNETES_SERVICE_HOST` is set).
+    pub kubernetes: bool,
+    /// Sentences to log as warnings once logging is set up.
+    pub warnings: Vec<String>,
+}
+
+/// One flag, described so that another parser (Django's `manage.py serve`) can offer it too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// Long name without dashes, such as `probe-port`.
+    pub name: String,
+    /// Environment variable.
+    pub env: String,
+    /// Default as one would type it; `None` when it depends on the surroundings.
+    pub default: Option<String>,
+    /// Help text.
+    pub help: String,
+    /// Placeholder of the value.
+    pub value_name: String,
+    /// Whether the flag alone means true. It may still be given a boolean, as `--flag=false`.
+    pub is_switch: bool,
+    /// All values, where they are few.
+    pub possible_values: Vec<String>,
+}
+
+/// Describes every flag of `serve`.
+pub fn flags() -> Vec<Flag> {
+    Args::command()
+        .get_arguments()
+        .filter_map(|arg| {
+            let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+            Some(Flag {
+                name: arg.get_long()?.to_owned(),
+                env: arg.get_env().map(text)?,
+                default: arg.get_default_values().first().map(|default| text(default)),
+                help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
+                value_name: arg.get_value_names()?.first()?.to_string(),
+                is_switch: arg.is_require_equals_set(),
+                possible_values: arg
+                    .get_possible_values()
+                    .iter()
+                    .map(|value| value.get_name().to_owned())
+                    .collect(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_its_variable_and_help() {
+        let flags = flags();
+        assert!(flags.len() > 30);
+        for flag in &flags {
+            let variable = flag.name.to_uppercase().replace('-', "_");
+            assert_eq!(flag.env, format!("HURRICANE_{variable}"));
+            assert!(flag.help.len() > 10, "{}", flag.name);
+        }
+    }
+
+    #[test]
+    fn flags_tell_switches_defaults_and_values() {
+        let flags = flags();
+        let named = |name: &str| flags.iter().find(|flag| flag.name == name).unwrap();
+        assert_eq!(named("port").default.as_deref(), Some("8000"));
+        assert_eq!(named("probe-port").default, None);
+        assert!(named("no-probe").is_switch && !named("port").is_switch);
+        assert_eq!(named("io").possible_values, ["auto", "io-uring", "epoll"]);
+        assert_eq!(named("workers").value_name, "auto|N");
+    }
+}

@@ -1,0 +1,287 @@
+//! What the server runs with: defaults filled in, conflicts refused, CPUs counted.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits};
+use hurricane_cpu::{PinMode, PinPlan, Survey, pin_plan, worker_count};
+use hurricane_http::Limits;
+use hurricane_worker::IoChoice;
+
+use crate::cli::Args;
+use crate::values::{DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers};
+
+/// How long to go on accepting after SIGTERM in a pod: endpoints are withdrawn meanwhile.
+const DRAIN_DELAY_KUBERNETES: Duration = Duration::from_secs(5);
+/// What the control process and the accept queues may need besides the two periods.
+const STOP_MARGIN: Duration = Duration::from_secs(2);
+
+/// Flags that do not fit each other or this host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The next port after --port does not exist.
+    #[error("--port 65535 leaves no next port for probes; choose a --probe-port")]
+    NoNextPort,
+    /// Two probes cannot share a path.
+    #[error("{first} and {second} are both {path}; every probe needs a path of its own")]
+    SamePath {
+        /// One flag.
+        first: &'static str,
+        /// The other flag.
+        second: &'static str,
+        /// Their path.
+        path: String,
+    },
+}
+
+/// Where probes are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbePort {
+    /// Nowhere.
+    Off,
+    /// On the application's port, by the workers.
+    Integrated,
+    /// On a port of their own, by the control process.
+    Own(u16),
+}
+
+/// What the server runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address or host name to listen on.
+    pub host: String,
+    /// Port of the application; 0 lets the kernel choose.
+    pub port: u16,
+    /// Where probes are answered.
+    pub probe_port: ProbePort,
+    /// Paths of the probes.
+    pub paths: ProbePaths,
+    /// How many workers.
+    pub workers: NonZeroUsize,
+    /// Where that number comes from.
+    pub workers_reason: String,
+    /// Application threads of a worker.
+    pub threads: usize,
+    /// Which worker is bound to which CPU.
+    pub pin: PinPlan,
+    /// How to talk to the kernel.
+    pub io: IoChoice,
+    /// When a worker counts as stalled or stuck, and the server as full.
+    pub verdict: VerdictLimits,
+    /// How long to go on accepting after SIGTERM.
+    pub drain_delay: Duration,
+    /// How long requests may run after that.
+    pub grace_period: Duration,
+    /// Accept queue of each listener.
+    pub backlog: usize,
+    /// Limits of connections and requests.
+    pub limits: Limits,
+    /// Time between two runs of a check.
+    pub check_interval: Duration,
+    /// How long a check may run.
+    pub check_timeout: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// The least important log line.
+    pub log_level: LogLevel,
+    /// Sentences to log as warnings at start.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Settles flags against each other and against the CPUs of `survey`, which must have been
+    /// taken before any thread was pinned.
+    ///
+    /// # Errors
+    /// When flags contradict each other.
+    pub fn resolve(args: &Args, survey: &Survey) -> Result<Self, ConfigError> {
+        let (workers, workers_reason) = match args.workers {
+            Workers::Count(count) => (count, "--workers".to_owned()),
+            Workers::Auto => {
+                let counted = worker_count(survey);
+                (counted.workers.min(WORKERS_MAX), counted.reason)
+            }
+        };
+        let mode = match args.pin {
+            Pin::Auto => PinMode::Auto,
+            Pin::On => PinMode::On,
+            Pin::Off => PinMode::Off,
+        };
+        let drain_delay = args.drain_delay.unwrap_or(if args.surroundings.kubernetes {
+            DRAIN_DELAY_KUBERNETES
+        } else {
+            Duration::ZERO
+        });
+        let mut warnings = args.surroundings.warnings.clone();
+        warnings.extend(survey.remarks.iter().cloned());
+        warnings.extend(stop_warning(args, drain_delay));
+        Ok(Self {
+            host: args.host.clone(),
+            port: args.port,
+            probe_port: probe_port(args)?,
+            paths: probe_paths(args)?,
+            workers,
+            workers_reason,
+            threads: args.threads,
+            pin: pin_plan(mode, survey, workers),
+            io: match args.io {
+                Io::Auto => IoChoice::Auto,
+                Io::IoUring => IoChoice::IoUring,
+                Io::Epoll => IoChoice::Epoll,
+            },
+            verdict: verdict_limits(args),
+            drain_delay,
+            grace_period: args.grace_period,
+            backlog: args.backlog,
+            limits: limits(args),
+            check_interval: args.check_interval,
+            check_timeout: args.check_timeout,
+            log_format: args.log_format,
+            log_level: args.log_level,
+            warnings,
+        })
+    }
+}
+
+fn probe_port(args: &Args) -> Result<ProbePort, ConfigError> {
+    match args.probe_port {
+        _ if args.no_probe => Ok(ProbePort::Off),
+        // Two ports that the kernel chooses are two ports.
+        Some(port) if port == args.port && port != 0 => Ok(ProbePort::Integrated),
+        Some(port) => Ok(ProbePort::Own(port)),
+        None if args.port == 0 => Ok(ProbePort::Own(0)),
+        None => args.port.checked_add(1).map(ProbePort::Own).ok_or(ConfigError::NoNextPort),
+    }
+}
+
+fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
+    let named = [
+        ("--liveness-probe", &args.liveness_probe),
+        ("--readiness-probe", &args.readiness_probe),
+        ("--startup-probe", &args.startup_probe),
+        ("--status-path", &args.status_path),
+    ];
+    for (index, (second, path)) in named.iter().enumerate() {
+        if let Some((first, _)) = named[..index].iter().find(|(_, earlier)| earlier == path) {
+            return Err(ConfigError::SamePath { first, second, path: (*path).clone() });
+        }
+    }
+    Ok(ProbePaths {
+        startup: args.startup_probe.clone(),
+        readiness: args.readiness_probe.clone(),
+        liveness: args.liveness_probe.clone(),
+        status: args.status_path.clone(),
+    })
+}
+
+fn verdict_limits(args: &Args) -> VerdictLimits {
+    VerdictLimits {
+        heartbeat_timeout: args.heartbeat_timeout,
+        request_timeout: args.request_timeout,
+        req_queue_len: args.req_queue_len,
+        drain_readiness: match args.drain_readiness {
+            DrainReadinessValue::Serving => DrainReadiness::Serving,
+            DrainReadinessValue::Failing => DrainReadiness::Failing,
+        },
+    }
+}
+
+fn limits(args: &Args) -> Limits {
+    Limits {
+        body_bytes_max: args.max_body_size,
+        connections_max: args.max_connections,
+        queue_len_max: args.queue_size,
+        head_timeout: args.head_timeout,
+        body_timeout: args.body_timeout,
+        write_timeout: args.write_timeout,
+        keep_alive_timeout: args.keep_alive_timeout,
+        ..Limits::default()
+    }
+}
+
+fn stop_warning(args: &Args, drain_delay: Duration) -> Option<String> {
+    let allowed = args.termination_grace_period?;
+    let needed = drain_delay + args.grace_period + STOP_MARGIN;
+    (needed > allowed).then(|| {
+        format!(
+            "--drain-delay {drain_delay:?} and --grace-period {:?} with {STOP_MARGIN:?} to end \
+             exceed terminationGracePeriodSeconds {allowed:?}: requests may be killed; raise it \
+             or lower --grace-period",
+            args.grace_period
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use hurricane_cpu::Root;
+
+    fn args(argv: &[&str]) -> Args {
+        Args::try_parse_from(std::iter::once(&"test").chain(argv)).unwrap()
+    }
+
+    fn resolved(argv: &[&str]) -> Config {
+        Config::resolve(&args(argv), &survey()).unwrap()
+    }
+
+    fn survey() -> Survey {
+        Survey::take(&Root::host(), hurricane_cpu::affinity_mask(), |_| None)
+    }
+
+    #[test]
+    fn the_probe_port_follows_the_port() {
+        for (argv, expected) in [
+            (&["--port", "9000"][..], ProbePort::Own(9001)),
+            (&["--port", "0"], ProbePort::Own(0)),
+            (&["--port", "0", "--probe-port", "0"], ProbePort::Own(0)),
+            (&["--port", "9000", "--probe-port", "9000"], ProbePort::Integrated),
+            (&["--port", "9000", "--probe-port", "0"], ProbePort::Own(0)),
+            (&["--no-probe"], ProbePort::Off),
+        ] {
+            assert_eq!(resolved(argv).probe_port, expected, "{argv:?}");
+        }
+        let error = Config::resolve(&args(&["--port", "65535"]), &survey()).unwrap_err();
+        assert_eq!(error, ConfigError::NoNextPort);
+    }
+
+    #[test]
+    fn probes_need_paths_of_their_own() {
+        let error = Config::resolve(&args(&["--startup-probe", "/alive"]), &survey()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--liveness-probe and --startup-probe are both /alive; every probe needs a path of \
+             its own"
+        );
+    }
+
+    #[test]
+    fn draining_is_delayed_in_kubernetes_only() {
+        assert_eq!(resolved(&[]).drain_delay, Duration::ZERO);
+        let mut in_pod = args(&[]);
+        in_pod.surroundings.kubernetes = true;
+        assert_eq!(
+            Config::resolve(&in_pod, &survey()).unwrap().drain_delay,
+            DRAIN_DELAY_KUBERNETES
+        );
+        in_pod.drain_delay = Some(Duration::ZERO);
+        assert_eq!(Config::resolve(&in_pod, &survey()).unwrap().drain_delay, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_stop_that_does_not_fit_the_pod_is_warned_of() {
+        let fits = ["--termination-grace-period", "30", "--drain-delay", "3"];
+        assert!(resolved(&fits).warnings.is_empty());
+        let exceeds = ["--termination-grace-period", "30", "--drain-delay", "10"];
+        assert_eq!(resolved(&exceeds).warnings.len(), 1);
+    }
+
+    #[test]
+    fn limits_come_from_flags() {
+        let config = resolved(&["--max-body-size", "1k", "--queue-size", "7", "--workers", "3"]);
+        assert_eq!(config.limits.body_bytes_max, 1024);
+        assert_eq!(config.limits.queue_len_max, 7);
+        assert_eq!((config.workers.get(), config.workers_reason.as_str()), (3, "--workers"));
+    }
+}

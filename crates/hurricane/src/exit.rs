@@ -1,0 +1,49 @@
+//! How the server ends, as every process manager sees it.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | stopped by a signal, every accepted request answered |
+//! | 1 | could not start (port taken, io_uring demanded but refused, …), or the supervisor failed |
+//! | 2 | a flag, setting or environment variable is wrong |
+//! | 3 | workers died again and again before the server was ever ready |
+//! | 4 | stopped, but the grace period ran out and requests were cut |
+//! | 130 | ended at once by a second SIGINT |
+//! | 131 | ended at once by SIGQUIT |
+//! | 143 | ended at once by a second SIGTERM |
+
+use std::process::{ExitCode, Termination};
+
+/// The exit code of the server. See the table in the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Stopped by a signal, every accepted request answered.
+    Clean = 0,
+    /// Could not start, or the supervisor failed.
+    Failed = 1,
+    /// A flag, setting or environment variable is wrong.
+    Usage = 2,
+    /// Workers died again and again before the server was ever ready.
+    CrashLoop = 3,
+    /// Stopped, but the grace period ran out and requests were cut.
+    GraceExceeded = 4,
+    /// Ended at once by a second SIGINT.
+    Interrupted = 130,
+    /// Ended at once by SIGQUIT.
+    Quit = 131,
+    /// Ended at once by a second SIGTERM.
+    Terminated = 143,
+}
+
+impl Exit {
+    /// The code itself.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}

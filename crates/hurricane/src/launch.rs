@@ -1,0 +1,108 @@
+//! How children are started: as threads of this process, or forked from it.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use crate::child::{Body, Failure, run_and_report};
+use crate::process;
+
+/// What a forked process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildRole {
+    /// Worker with this index.
+    Worker(usize),
+    /// Probes and checks.
+    Control,
+}
+
+impl ChildRole {
+    /// Name of its thread or process in `ps` and `top`.
+    fn name(self) -> String {
+        match self {
+            Self::Worker(index) => format!("worker-{index}"),
+            Self::Control => "control".to_owned(),
+        }
+    }
+}
+
+/// How to fork a process whose language runtime wants to know of it.
+pub struct Forking {
+    /// Forks: 0 in the child, its id in the parent.
+    pub fork: Box<dyn Fn() -> io::Result<i32>>,
+    /// Called first in the child, once descriptors of other children are closed.
+    pub in_child: Box<dyn Fn(ChildRole)>,
+    /// Ends the child: flushes what the runtime holds back, then `_exit`s. Never returns.
+    pub exit: Box<dyn Fn(i32) -> Infallible>,
+}
+
+/// The sockets of one child.
+pub(crate) struct Station {
+    /// A worker's own listener; the control process's, if the probes have a port.
+    pub(crate) listener: Option<TcpListener>,
+    pub(crate) orders: UnixStream,
+}
+
+/// A child's work, from its start to its end.
+pub(crate) type Work = dyn Fn(ChildRole, Station) -> Result<(), Failure>;
+
+/// Starts children.
+pub(crate) enum Launcher {
+    /// As threads, of the same work each time.
+    Threads(Arc<dyn Fn(ChildRole, Station) -> Result<(), Failure> + Send + Sync>),
+    /// As processes.
+    Processes(Forking, Box<Work>),
+}
+
+/// What a start has led to.
+pub(crate) enum Launched {
+    /// This is the supervisor, and the child runs.
+    Started(Body),
+    /// This is the child: it has to let go of what is the supervisor's and call [`Launcher::live`].
+    InChild(Station),
+}
+
+impl Launcher {
+    pub(crate) fn forks(&self) -> bool {
+        matches!(self, Self::Processes(..))
+    }
+
+    /// Starts a child. In a forked child this returns too.
+    pub(crate) fn start(&self, role: ChildRole, station: Station) -> io::Result<Launched> {
+        match self {
+            Self::Threads(work) => {
+                let work = Arc::clone(work);
+                let builder = std::thread::Builder::new().name(role.name());
+                let thread = builder.spawn(move || {
+                    let Station { listener, orders } = station;
+                    let ended =
+                        run_and_report(orders, |orders| work(role, Station { listener, orders }));
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "could not start a thread of the server");
+                    }
+                })?;
+                Ok(Launched::Started(Body::Thread(thread)))
+            }
+            Self::Processes(forking, _) => match (forking.fork)()? {
+                0 => Ok(Launched::InChild(station)),
+                pid => Ok(Launched::Started(Body::Process(pid))),
+            },
+        }
+    }
+
+    /// The whole life of a forked child, after it has let go of what is not its own.
+    pub(crate) fn live(&self, role: ChildRole, station: Station) -> ! {
+        let Self::Processes(forking, work) = self else {
+            unreachable!("only processes are forked");
+        };
+        process::set_name(&format!("hurricane {}", role.name()));
+        let Station { listener, orders } = station;
+        let ended = run_and_report(orders, |orders| {
+            (forking.in_child)(role);
+            work(role, Station { listener, orders })
+        });
+        match (forking.exit)(ended.unwrap_or(1)) {}
+    }
+}

@@ -1,0 +1,147 @@
+//! The calls of the operating system that need `unsafe`: fork, prctl, signal dispositions.
+#![expect(unsafe_code, reason = "fork, prctl, sigaction and _exit have no safe form")]
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigAction, Signal, kill, sigaction};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid, getppid, pipe};
+
+/// How long a process may take to answer a question, in milliseconds.
+const ANSWER_TIME_MAX: u16 = 500;
+
+/// How a child process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) pid: i32,
+    pub(crate) how: How,
+}
+
+/// Exit code or signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Exited(i32),
+    Killed(Signal),
+}
+
+/// Sets what a signal does.
+pub(crate) fn set_action(signal: Signal, action: &SigAction) -> nix::Result<()> {
+    // SAFETY: the handlers given in this crate do nothing at all, or are the kernel's own.
+    unsafe { sigaction(signal, action) }.map(drop)
+}
+
+/// Ends this process when its parent ends, even by SIGKILL. `parent`: who that is.
+pub(crate) fn die_with_parent(parent: i32) {
+    // SAFETY: PR_SET_PDEATHSIG takes a signal number and touches no memory.
+    let set = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    debug_assert_eq!(set, 0);
+    // The parent may have ended before the call.
+    if getppid().as_raw() != parent {
+        // SAFETY: ends the process without running anything more.
+        unsafe { libc::_exit(1) }
+    }
+}
+
+/// Names the calling thread (of a process's first thread: the process) in `ps` and `top`;
+/// 15 bytes are shown.
+pub(crate) fn set_name(name: &str) {
+    let Ok(name) = CString::new(name) else { return };
+    // SAFETY: PR_SET_NAME reads at most 16 bytes of a string that ends with a NUL.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// This process.
+pub(crate) fn id() -> i32 {
+    getpid().as_raw()
+}
+
+/// Ends a process at once. It may have ended by itself.
+pub(crate) fn end_at_once(pid: i32) {
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+/// The next child that has ended; of PID 1 also orphans of other processes. `None` when none has.
+pub(crate) fn reap() -> Option<Ended> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => {
+                return Some(Ended { pid: pid.as_raw(), how: How::Exited(code) });
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                return Some(Ended { pid: pid.as_raw(), how: How::Killed(signal) });
+            }
+            Ok(WaitStatus::StillAlive) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Raises the soft limit of open files to the hard one.
+pub(crate) fn raise_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Runs `question` in a process of its own that ends with it, and returns its answer (at most a
+/// pipe's capacity), so that nothing it makes is left in this process.
+///
+/// `question` must do nothing but system calls and its own small work: no application hook has
+/// prepared the process, and other threads of this one are not in it.
+pub(crate) fn ask_child(question: impl FnOnce() -> String) -> io::Result<String> {
+    let (answer, said) = pipe()?;
+    // SAFETY: the child runs `question`, writes to a pipe and ends without unwinding into the
+    // caller or running its destructors.
+    let child = match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Child => {
+            drop(answer);
+            let text = catch_unwind(AssertUnwindSafe(question)).unwrap_or_default();
+            let written = File::from(said).write_all(text.as_bytes());
+            // SAFETY: as above.
+            unsafe { libc::_exit(i32::from(written.is_err())) }
+        }
+        nix::unistd::ForkResult::Parent { child } => child,
+    };
+    drop(said);
+    let mut watched = [PollFd::new(answer.as_fd(), PollFlags::POLLIN)];
+    let ready = poll(&mut watched, PollTimeout::from(ANSWER_TIME_MAX));
+    // It has answered, or never will; either way it is not needed any more.
+    let mut text = String::new();
+    let read = match ready {
+        Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+        Ok(_) => File::from(answer).read_to_string(&mut text).map(|_| text),
+        Err(error) => Err(error.into()),
+    };
+    end_at_once(child.as_raw());
+    let _ = waitpid(child, None);
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_answers_and_is_gone() {
+        let parent = id();
+        let answer = ask_child(|| format!("{}", getppid())).unwrap();
+        assert_eq!(answer, parent.to_string());
+    }
+
+    #[test]
+    fn a_child_that_does_not_answer_is_ended() {
+        let error = ask_child(|| {
+            nix::unistd::pause();
+            String::new()
+        });
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,282 @@
+//! Puts the pieces together: listeners, scoreboard, workers, control process, supervisor.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hurricane_control::{Check, ControlOptions};
+use hurricane_http::{Application, Limits};
+use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
+use hurricane_worker::{IoChoice, Reserved, WorkerOptions, prove_ring};
+use serde_json::{Value, json};
+
+use crate::child::{Failure, with_causes};
+use crate::config::{Config, ProbePort};
+use crate::exit::Exit;
+use crate::launch::{ChildRole, Forking, Launcher, Station};
+use crate::listener::{ListenError, Listeners};
+use crate::process;
+use crate::signal::Signals;
+use crate::supervisor::{ControlSeat, Seat, Supervisor};
+
+/// What an application is made from, on the worker that will call it.
+#[derive(Clone, Debug)]
+pub struct WorkerContext {
+    /// Which worker this is, from 0.
+    pub index: usize,
+    /// The scoreboard; the worker's slot is the one with its index.
+    pub board: Scoreboard,
+    /// Limits of connections and requests.
+    pub limits: Limits,
+    /// Application threads that the worker may have.
+    pub threads: usize,
+    /// Everything else.
+    pub config: Arc<Config>,
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+enum StartError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Scoreboard(#[from] ScoreboardError),
+    #[error("--io io-uring cannot be had: {0}")]
+    RingRefused(String),
+    #[error("signals cannot be received")]
+    Signals(#[source] nix::Error),
+    #[error("no process can be started")]
+    Process(#[source] io::Error),
+}
+
+/// A server, ready to run.
+pub struct Server {
+    config: Config,
+    checks: Vec<Check>,
+}
+
+impl Server {
+    /// A server of this configuration, without checks.
+    pub fn new(config: Config) -> Self {
+        Self { config, checks: Vec::new() }
+    }
+
+    /// Registers a check for [`Server::run`].
+    #[must_use]
+    pub fn check(mut self, check: Check) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// Serves until a signal ends it; each worker is a thread that calls an application of its
+    /// own, made by `make`. A worker that panics is replaced.
+    pub fn run<A: Application>(
+        self,
+        make: impl Fn(WorkerContext) -> A + Send + Sync + 'static,
+    ) -> Exit {
+        let checks = self.checks;
+        start(self.config, |parts| {
+            let control = parts.clone();
+            let control = move |station| run_control(&control, checks.clone(), station);
+            let parts = parts.clone();
+            Launcher::Threads(Arc::new(move |role, station| match role {
+                ChildRole::Worker(index) => run_worker(&parts, index, station, &make),
+                ChildRole::Control => control(station),
+            }))
+        })
+    }
+
+    /// Serves until a signal ends it; each worker is a process forked from this one, which must
+    /// have one thread. `checks` is called once in the process that answers probes, besides the
+    /// checks registered here.
+    pub fn run_forked<A: Application>(
+        self,
+        forking: Forking,
+        checks: impl Fn() -> Vec<Check> + 'static,
+        make: impl Fn(WorkerContext) -> A + 'static,
+    ) -> Exit {
+        let registered = self.checks;
+        start(self.config, |parts| {
+            let parts = parts.clone();
+            let work = move |role, station| match role {
+                ChildRole::Worker(index) => run_worker(&parts, index, station, &make),
+                ChildRole::Control => {
+                    run_control(&parts, [registered.clone(), checks()].concat(), station)
+                }
+            };
+            Launcher::Processes(forking, Box::new(work))
+        })
+    }
+}
+
+/// What every child is given.
+#[derive(Clone)]
+struct Parts {
+    config: Arc<Config>,
+    board: Scoreboard,
+    /// Static part of `/status`.
+    status: Value,
+}
+
+/// The one call into the worker crate.
+fn run_worker<A: Application>(
+    parts: &Parts,
+    index: usize,
+    station: Station,
+    make: &impl Fn(WorkerContext) -> A,
+) -> Result<(), Failure> {
+    let Station { listener: Some(listener), orders } = station else {
+        return Err(Failure::Other("a worker was started without a listener".into()));
+    };
+    let config = &parts.config;
+    let options = WorkerOptions {
+        limits: config.limits.clone(),
+        io: config.io,
+        pin: config.pin.cpu(index),
+        reserved: (config.probe_port == ProbePort::Integrated).then(|| reserved(parts)),
+    };
+    let context = WorkerContext {
+        index,
+        board: parts.board.clone(),
+        limits: config.limits.clone(),
+        threads: config.threads,
+        config: Arc::clone(config),
+    };
+    let application = || make(context);
+    hurricane_worker::run(options, listener, &parts.board, index, orders, application)
+        .map_err(Failure::from)
+}
+
+/// Probes on the application's port.
+fn reserved(parts: &Parts) -> Reserved {
+    let Parts { config, board, status } = parts.clone();
+    Arc::new(move |head| {
+        hurricane_control::answer(head, &config.paths, &config.verdict, &status, &board)
+    })
+}
+
+/// The one call into the control crate.
+fn run_control(parts: &Parts, checks: Vec<Check>, station: Station) -> Result<(), Failure> {
+    let options = ControlOptions {
+        listeners: station.listener.into_iter().collect(),
+        paths: parts.config.paths.clone(),
+        limits: parts.config.verdict.clone(),
+        checks,
+        server: parts.status.clone(),
+    };
+    hurricane_control::run(options, parts.board.clone(), station.orders)
+        .map_err(|error| Failure::Other(with_causes(&error)))
+}
+
+fn start(config: Config, launcher: impl FnOnce(&Parts) -> Launcher) -> Exit {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    match supervise(config, launcher) {
+        Ok(exit) => {
+            tracing::info!(code = exit.code(), "server ended");
+            exit
+        }
+        Err(error) => {
+            tracing::error!("{}", with_causes(&error));
+            Exit::Failed
+        }
+    }
+}
+
+fn supervise(
+    config: Config,
+    launcher: impl FnOnce(&Parts) -> Launcher,
+) -> Result<Exit, StartError> {
+    let config = Arc::new(config);
+    process::raise_open_files();
+    let signals = Signals::take().map_err(StartError::Signals)?;
+    let listeners = Listeners::bind(&config)?;
+    if listeners.without_ipv6 {
+        tracing::warn!("this host has no IPv6; listening on 0.0.0.0 only");
+    }
+    let outlook = engine_outlook(config.io)?;
+    let board = Scoreboard::new(config.workers.get())?;
+    let addresses = (listeners.app, listeners.probes);
+    let status = status(&config, &outlook, addresses);
+    let parts = Parts { config: Arc::clone(&config), board, status };
+    let launcher = launcher(&parts);
+    let seats = listeners.workers.into_iter().map(Seat::new).collect();
+    let control = ControlSeat::new(config.probe_port != ProbePort::Off, listeners.probe);
+    let on_ready = |board: &Scoreboard| log_start(&config, &outlook, addresses, board);
+    let supervisor =
+        Supervisor::new(&config, &parts.board, &launcher, &on_ready, signals, (seats, control));
+    Ok(supervisor.run())
+}
+
+/// Which engine the workers will find, and why.
+#[derive(Debug)]
+struct Outlook {
+    engine: Engine,
+    reason: String,
+}
+
+/// Tries out io_uring in a process of its own, so that the supervisor never makes a ring.
+fn engine_outlook(io: IoChoice) -> Result<Outlook, StartError> {
+    if io == IoChoice::Epoll {
+        return Ok(Outlook { engine: Engine::Epoll, reason: "--io epoll".into() });
+    }
+    let question = || prove_ring().err().map_or_else(String::new, |error| error.to_string());
+    let refusal = process::ask_child(question).map_err(StartError::Process)?;
+    match (refusal.is_empty(), io) {
+        (true, IoChoice::IoUring) => {
+            Ok(Outlook { engine: Engine::IoUring, reason: "--io io-uring".into() })
+        }
+        (true, _) => Ok(Outlook { engine: Engine::IoUring, reason: "it can be had here".into() }),
+        (false, IoChoice::IoUring) => Err(StartError::RingRefused(refusal)),
+        (false, _) => Ok(Outlook { engine: Engine::Epoll, reason: refusal }),
+    }
+}
+
+fn status(
+    config: &Config,
+    outlook: &Outlook,
+    addresses: (SocketAddr, Option<SocketAddr>),
+) -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": process::id(),
+        "app": addresses.0.to_string(),
+        "probes": addresses.1.map(|address| address.to_string()),
+        "workers": config.workers,
+        "workers_reason": config.workers_reason,
+        "threads": config.threads,
+        "io": config.io.to_string(),
+        "engine": outlook.engine.as_str(),
+        "engine_reason": outlook.reason,
+        "pinned": config.pin.is_pinned(),
+        "pin_reason": config.pin.reason,
+    })
+}
+
+/// The start line.
+fn log_start(
+    config: &Config,
+    outlook: &Outlook,
+    (app, probes): (SocketAddr, Option<SocketAddr>),
+    board: &Scoreboard,
+) {
+    let engines: Vec<Engine> = board.read_workers().iter().map(|slot| slot.engine).collect();
+    let (engine, reason) = match engines.iter().find(|engine| **engine != outlook.engine) {
+        None => (outlook.engine, outlook.reason.as_str()),
+        Some(other) => (*other, "some workers were refused a ring, see above"),
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        workers = config.workers,
+        workers_from = config.workers_reason,
+        threads = config.threads,
+        engine = engine.as_str(),
+        engine_because = reason,
+        pin = config.pin.reason,
+        app = %app,
+        probes = probes.map_or_else(|| "off".to_owned(), |address| address.to_string()),
+        "serving"
+    );
+}

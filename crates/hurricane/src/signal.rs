@@ -1,0 +1,78 @@
+//! Signals, taken one by one from a descriptor instead of interrupting anything.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// The signals that the supervisor takes.
+const TAKEN: [Signal; 5] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGCHLD];
+
+/// The supervisor's signals: blocked in this thread and in all that it starts, read from a
+/// descriptor. Dropping it brings the former mask back.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    descriptor: SignalFd,
+    former: SigSet,
+}
+
+impl Signals {
+    /// Blocks the signals. Must run before the first thread or process is started.
+    pub(crate) fn take() -> nix::Result<Self> {
+        let mask = TAKEN.into_iter().collect::<SigSet>();
+        let former = mask.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
+        let descriptor =
+            SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        crate::process::set_action(Signal::SIGPIPE, &ignoring())?;
+        // A parent that ignores SIGCHLD makes us lose the ends of our children.
+        crate::process::set_action(Signal::SIGCHLD, &default_action())?;
+        Ok(Self { descriptor, former })
+    }
+
+    /// The next signal; `None` when none is there.
+    pub(crate) fn next(&self) -> Option<Signal> {
+        let info = self.descriptor.read_signal().ok().flatten()?;
+        Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()
+    }
+
+    /// In a forked child: the former mask, and signals for the whole process group (Ctrl-C)
+    /// without effect, as the supervisor says when to stop. Handlers, unlike "ignore", are not
+    /// passed on to programs that the application starts.
+    pub(crate) fn release_in_child(&self) {
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            let deaf =
+                SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
+            let _ = crate::process::set_action(signal, &deaf);
+        }
+        let _ = self.former.thread_set_mask();
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // What was sent while we ended must not end us a second time.
+        for _ in 0..TAKEN.len() {
+            if self.next().is_none() {
+                break;
+            }
+        }
+        let _ = self.former.thread_set_mask();
+    }
+}
+
+extern "C" fn nothing(_signal: i32) {}
+
+fn ignoring() -> SigAction {
+    SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty())
+}
+
+fn default_action() -> SigAction {
+    SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty())
+}

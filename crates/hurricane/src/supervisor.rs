@@ -1,0 +1,214 @@
+//! The one thread that starts workers and the control process, watches them, and ends them.
+//!
+//! It sleeps until a signal comes, a child ends, or something is due; it makes no ring, opens no
+//! database and never serves. Everything that it decides is decided elsewhere, as functions
+//! without side effects: `watch` (is a worker sound), `backoff` (when is one replaced), `stop`
+//! (what comes next on the way down).
+//!
+//! Invariants:
+//! - A forked child closes the descriptors of all other children before it does anything else.
+//! - Listeners of worker slots stay open here until the server stops accepting, so that a
+//!   worker's death refuses no connection.
+
+mod ending;
+mod mending;
+mod seat;
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use hurricane_scoreboard::{Monotonic, Scoreboard};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use crate::child::{Child, Order};
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::launch::{ChildRole, Launched, Launcher, Station};
+use crate::process;
+use crate::signal::Signals;
+use crate::stop::StopSequence;
+
+pub(crate) use seat::{ControlSeat, Seat};
+
+/// How often slots are looked at while workers start: the first heartbeat ends the start.
+const STARTING_TICK: Duration = Duration::from_millis(20);
+/// The longest sleep. A wake-up costs microseconds.
+const TICK_MAX: Duration = Duration::from_millis(500);
+
+/// The supervisor. See the module's documentation.
+pub(crate) struct Supervisor<'a> {
+    config: &'a Config,
+    board: &'a Scoreboard,
+    launcher: &'a Launcher,
+    /// Called once, when every worker has had its first heartbeat.
+    on_ready: &'a dyn Fn(&Scoreboard),
+    signals: Signals,
+    seats: Vec<Seat>,
+    control: ControlSeat,
+    stop: StopSequence,
+    /// Why the server has to end, decided in the middle of something.
+    verdict: Option<Exit>,
+    last_look: Instant,
+    /// Until then silence is not held against workers: we were silent ourselves.
+    amnesty: Instant,
+}
+
+impl<'a> Supervisor<'a> {
+    pub(crate) fn new(
+        config: &'a Config,
+        board: &'a Scoreboard,
+        launcher: &'a Launcher,
+        on_ready: &'a dyn Fn(&Scoreboard),
+        signals: Signals,
+        (seats, control): (Vec<Seat>, ControlSeat),
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            config,
+            board,
+            launcher,
+            on_ready,
+            signals,
+            seats,
+            control,
+            stop: StopSequence::new(config.drain_delay, config.grace_period),
+            verdict: None,
+            last_look: now,
+            amnesty: now,
+        }
+    }
+
+    /// Starts everything, and returns when everything has ended.
+    pub(crate) fn run(mut self) -> Exit {
+        let server = self.board.server();
+        server.set_started(Monotonic::now());
+        server.set_workers_target(self.seats.len());
+        self.start_control();
+        for index in 0..self.seats.len() {
+            self.start_worker(index);
+        }
+        loop {
+            self.take_signals();
+            self.bury();
+            self.replace();
+            self.look();
+            if self.advance_stop() || self.verdict.is_some() {
+                break;
+            }
+            self.sleep();
+        }
+        self.end_all_at_once();
+        self.verdict.unwrap_or(if self.stop.was_cut() { Exit::GraceExceeded } else { Exit::Clean })
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.board.server().startup_finished().is_never()
+    }
+
+    fn start_control(&mut self) {
+        self.control.due = None;
+        if !self.control.wanted {
+            return;
+        }
+        let listener = self.control.listener.as_ref().map(TcpListener::try_clone).transpose();
+        let started = listener.and_then(|listener| self.start(ChildRole::Control, listener));
+        match started {
+            Ok(child) => self.control.child = Some(child),
+            Err(error) => {
+                tracing::error!(%error, "could not start the control process");
+                self.control.due = Some(Instant::now() + self.control.backoff.died(Duration::ZERO));
+            }
+        }
+    }
+
+    fn start_worker(&mut self, index: usize) {
+        let seat = &mut self.seats[index];
+        seat.due = None;
+        seat.trouble_logged = false;
+        let Some(listener) = &seat.listener else { return };
+        let listener = listener.try_clone();
+        if let Some(slot) = self.board.slot(index) {
+            slot.begin(Monotonic::now());
+        }
+        let started = listener.and_then(|own| self.start(ChildRole::Worker(index), Some(own)));
+        let seat = &mut self.seats[index];
+        match started {
+            Ok(child) => {
+                if self.stop.drains() {
+                    child.tell(Order::Drain);
+                }
+                seat.child = Some(child);
+            }
+            Err(error) => {
+                tracing::error!(worker = index, %error, "could not start a worker");
+                seat.due = Some(Instant::now() + seat.backoff.died(Duration::ZERO));
+                self.give_up_if_hopeless(index, "it cannot be started");
+            }
+        }
+    }
+
+    /// Starts a child. Does not return in a forked one.
+    fn start(&mut self, role: ChildRole, listener: Option<TcpListener>) -> io::Result<Child> {
+        let supervisor = process::id();
+        let (ours, theirs) = UnixStream::pair()?;
+        let launcher = self.launcher;
+        match launcher.start(role, Station { listener, orders: theirs })? {
+            Launched::Started(body) => Ok(Child::new(body, ours)),
+            Launched::InChild(station) => {
+                process::die_with_parent(supervisor);
+                self.signals.release_in_child();
+                drop(ours);
+                self.seats.clear();
+                self.control = ControlSeat::new(false, None);
+                launcher.live(role, station)
+            }
+        }
+    }
+
+    fn sleep(&self) {
+        let tick = if self.is_ready() || self.stop.has_begun() {
+            TICK_MAX.min(self.config.verdict.heartbeat_timeout / 4)
+        } else {
+            STARTING_TICK
+        };
+        let now = Instant::now();
+        let dues = self.seats.iter().filter_map(|seat| seat.due);
+        let due = dues.chain(self.control.due).chain(self.stop.deadline()).min();
+        let wait = due.map_or(tick, |due| tick.min(due.saturating_duration_since(now)));
+        // Rounded up: a sleep that ends too early would be followed by many.
+        let millis = u16::try_from(wait.as_millis() + 1).unwrap_or(u16::MAX);
+        let children = self.seats.iter().filter_map(|seat| seat.child.as_ref());
+        let threads = children.chain(&self.control.child).filter(|child| child.pid().is_none());
+        let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        // No event is asked for: a hang-up, the end of a thread, is always reported.
+        watched
+            .extend(threads.map(|child| PollFd::new(child.orders().as_fd(), PollFlags::empty())));
+        // An interruption is as good as a wake-up.
+        let _ = poll(&mut watched, PollTimeout::from(millis));
+    }
+
+    fn take_signals(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::SIGTERM | Signal::SIGINT if self.stop.ask(self.is_ready()) => {
+                    tracing::info!(signal = signal.as_str(), "stopping");
+                }
+                Signal::SIGTERM => self.end_at_once(signal, Exit::Terminated),
+                Signal::SIGINT => self.end_at_once(signal, Exit::Interrupted),
+                Signal::SIGQUIT => self.end_at_once(signal, Exit::Quit),
+                Signal::SIGHUP => tracing::info!("SIGHUP has no meaning here and is ignored"),
+                _ => {}
+            }
+        }
+    }
+
+    fn end_at_once(&mut self, signal: Signal, exit: Exit) {
+        let (running, queued) = self.open_requests();
+        tracing::warn!(signal = signal.as_str(), running, queued, "ending at once");
+        self.verdict = Some(exit);
+    }
+}

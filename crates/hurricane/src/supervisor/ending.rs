@@ -1,0 +1,109 @@
+//! The server stops: workers drain and end, then the control process, then whatever is left.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use hurricane_scoreboard::Phase;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::child::Order;
+use crate::listener::close_door;
+use crate::process;
+use crate::stop::Step;
+use crate::supervisor::Supervisor;
+
+/// How long killed children may take to be gone.
+const KILL_TIME: Duration = Duration::from_secs(1);
+
+impl Supervisor<'_> {
+    /// Goes on with stopping. True when there is nothing left to wait for.
+    pub(super) fn advance_stop(&mut self) -> bool {
+        loop {
+            let alive = self.seats.iter().filter(|seat| seat.child.is_some()).count();
+            let control = self.control.child.is_some();
+            match self.stop.next(Instant::now(), alive, control) {
+                None => return false,
+                Some(Step::Done) => return true,
+                Some(Step::Drain) => {
+                    self.board.server().set_phase(Phase::Draining);
+                    self.tell_workers(Order::Drain);
+                    tracing::info!(delay = ?self.config.drain_delay, "still accepting while endpoints are withdrawn");
+                }
+                Some(Step::Stop) => self.stop_accepting(),
+                Some(Step::CutOff) => self.cut_off(),
+                Some(Step::Leave) => {
+                    self.control.due = None;
+                    if let Some(child) = &self.control.child {
+                        child.tell(Order::Stop);
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop_accepting(&mut self) {
+        self.board.server().set_phase(Phase::Stopping);
+        for index in 0..self.seats.len() {
+            let seat = &self.seats[index];
+            // Connections may wait in the queue of a worker that has just died.
+            if seat.child.is_none() && !seat.backoff.is_crash_loop() && self.verdict.is_none() {
+                self.start_worker(index);
+            }
+        }
+        for seat in &self.seats {
+            seat.listener.iter().for_each(close_door);
+        }
+        self.tell_workers(Order::Stop);
+        for seat in &mut self.seats {
+            seat.listener = None;
+            seat.due = None;
+        }
+        let (running, queued) = self.open_requests();
+        tracing::info!(running, queued, "no longer accepting; ending what runs");
+    }
+
+    fn tell_workers(&self, order: Order) {
+        self.seats
+            .iter()
+            .filter_map(|seat| seat.child.as_ref())
+            .for_each(|child| child.tell(order));
+    }
+
+    fn cut_off(&mut self) {
+        let (running, queued) = self.open_requests();
+        let workers = self.seats.iter().filter(|seat| seat.child.is_some()).count();
+        tracing::error!(running, queued, workers, "the grace period is over; requests are cut");
+        for child in self.seats.iter().filter_map(|seat| seat.child.as_ref()) {
+            child.pid().into_iter().for_each(process::end_at_once);
+        }
+    }
+
+    pub(super) fn open_requests(&self) -> (u32, u32) {
+        let slots = self.board.read_workers();
+        slots
+            .iter()
+            .fold((0, 0), |(running, queued), slot| (running + slot.running, queued + slot.queued))
+    }
+
+    /// Ends the processes that are left and waits for them, so that their ports are free.
+    /// Threads end with this process.
+    pub(super) fn end_all_at_once(&mut self) {
+        let children = self.seats.iter_mut().map(|seat| &mut seat.child);
+        let mut left: Vec<i32> = children
+            .chain([&mut self.control.child])
+            .filter_map(|child| child.take()?.pid())
+            .collect();
+        left.iter().copied().for_each(process::end_at_once);
+        let deadline = Instant::now() + KILL_TIME;
+        while !left.is_empty() && Instant::now() < deadline {
+            while let Some(ended) = process::reap() {
+                left.retain(|pid| *pid != ended.pid);
+            }
+            if !left.is_empty() {
+                let mut watched = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+                let _ = poll(&mut watched, PollTimeout::from(10_u8));
+                while self.signals.next().is_some() {}
+            }
+        }
+    }
+}

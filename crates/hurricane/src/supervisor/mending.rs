@@ -1,0 +1,208 @@
+//! Children that died are replaced, workers that cannot go on are killed.
+
+use std::time::Instant;
+
+use hurricane_scoreboard::{Monotonic, Phase, SlotReading, WorkerState};
+
+use crate::child::{Child, Failure};
+use crate::exit::Exit;
+use crate::process::{self, How};
+use crate::supervisor::{Supervisor, TICK_MAX};
+use crate::watch::{Judgement, judge};
+
+impl Supervisor<'_> {
+    /// Takes note of children that have ended.
+    pub(super) fn bury(&mut self) {
+        if self.launcher.forks() {
+            while let Some(ended) = process::reap() {
+                self.bury_process(ended.pid, ended.how);
+            }
+            return;
+        }
+        let is_over = |child: &Option<Child>| child.as_ref().is_some_and(Child::is_finished_thread);
+        if is_over(&self.control.child) {
+            self.bury_control(None);
+        }
+        for index in 0..self.seats.len() {
+            if is_over(&self.seats[index].child) {
+                self.bury_worker(index, None);
+            }
+        }
+    }
+
+    /// Of PID 1 this may also be an orphan of another process, which needs no more than that.
+    fn bury_process(&mut self, pid: i32, how: How) {
+        let is_it = |child: &Option<Child>| child.as_ref().and_then(Child::pid) == Some(pid);
+        if is_it(&self.control.child) {
+            self.bury_control(Some(how));
+        } else if let Some(index) = self.seats.iter().position(|seat| is_it(&seat.child)) {
+            self.bury_worker(index, Some(how));
+        }
+    }
+
+    fn bury_control(&mut self, how: Option<How>) {
+        let Some(child) = self.control.child.take() else { return };
+        let failure = child.last_words();
+        if self.stop.is_leaving() {
+            return;
+        }
+        let cause = cause_of(failure, how);
+        let delay = self.control.backoff.died(child.lived());
+        tracing::error!(cause, ?delay, "control process ended and is replaced");
+        self.control.due = Some(Instant::now() + delay);
+    }
+
+    fn bury_worker(&mut self, index: usize, how: Option<How>) {
+        let Some(child) = self.seats[index].child.take() else { return };
+        let failure = child.last_words();
+        let Some(slot) = self.board.slot(index) else { return };
+        let reading = slot.read();
+        slot.vacate();
+        self.seats[index].was_ready |= !reading.heartbeat.is_never();
+        let ended_well = failure.is_none() && how.is_none_or(|how| how == How::Exited(0));
+        if ended_well && !self.stop.accepts() {
+            return;
+        }
+        let refused = matches!(failure, Some(Failure::RingRefused(_)));
+        let cause = cause_of(failure, how);
+        if refused && !self.is_ready() {
+            // No other start would go better.
+            tracing::error!("{cause}");
+            self.verdict = Some(Exit::Failed);
+            return;
+        }
+        let (pid, lived) = (child.pid(), child.lived());
+        let (running, queued) = (reading.running, reading.queued);
+        if !self.stop.accepts() {
+            if !self.stop.was_cut() {
+                tracing::error!(
+                    worker = index,
+                    pid,
+                    cause,
+                    running,
+                    queued,
+                    "worker died while stopping"
+                );
+            }
+            return;
+        }
+        let delay = self.seats[index].backoff.died(lived);
+        tracing::error!(
+            worker = index,
+            pid,
+            cause,
+            ?lived,
+            running,
+            queued,
+            ?delay,
+            "worker died and is replaced"
+        );
+        self.seats[index].due = Some(Instant::now() + delay);
+        self.board.server().add_restart();
+        self.give_up_if_hopeless(index, &cause);
+    }
+
+    /// Ends a server whose workers die before it was ever ready: no probe would ever succeed.
+    pub(super) fn give_up_if_hopeless(&mut self, index: usize, cause: &str) {
+        let seat = &self.seats[index];
+        if seat.backoff.is_crash_loop() && !seat.was_ready && !self.is_ready() {
+            tracing::error!(worker = index, cause, "giving up: a worker dies at every start");
+            self.verdict = Some(Exit::CrashLoop);
+        }
+    }
+
+    /// Starts what is due.
+    pub(super) fn replace(&mut self) {
+        let now = Instant::now();
+        if self.control.due.is_some_and(|due| due <= now) {
+            self.start_control();
+        }
+        for index in 0..self.seats.len() {
+            let is_due = self.seats[index].due.is_some_and(|due| due <= now);
+            if is_due && self.stop.accepts() && self.verdict.is_none() {
+                self.start_worker(index);
+            }
+        }
+    }
+
+    /// Looks at every slot: is the server ready, is a worker to be replaced?
+    pub(super) fn look(&mut self) {
+        let (instant, now) = (Instant::now(), Monotonic::now());
+        let timeout = self.config.verdict.heartbeat_timeout;
+        if instant - self.last_look > TICK_MAX + timeout {
+            // We were stopped or frozen, and everybody with us.
+            self.amnesty = instant + timeout * 2;
+        }
+        self.last_look = instant;
+        let slots = self.board.read_workers();
+        if !self.is_ready() && !self.stop.has_begun() && slots.iter().all(has_beaten) {
+            self.board.server().set_startup_finished(now);
+            self.board.server().set_phase(Phase::Serving);
+            (self.on_ready)(self.board);
+        }
+        for (seat, slot) in self.seats.iter_mut().zip(&slots) {
+            seat.was_ready |= has_beaten(slot);
+            if let Some(child) = &seat.child {
+                seat.backoff.lives(child.lived());
+            }
+        }
+        let crash_loop = self.seats.iter().any(|seat| seat.backoff.is_crash_loop());
+        self.board.server().set_crash_loop(crash_loop);
+        if instant >= self.amnesty && self.stop.accepts() {
+            for (index, slot) in slots.iter().enumerate() {
+                self.mend(index, slot, now);
+            }
+        }
+    }
+
+    /// Kills a worker that cannot go on. It is replaced when its end is noted.
+    fn mend(&mut self, index: usize, slot: &SlotReading, now: Monotonic) {
+        let seat = &mut self.seats[index];
+        let Some(child) = &seat.child else { return };
+        let (trouble, lasting) = match judge(slot, &self.config.verdict, now) {
+            Judgement::Sound => {
+                seat.trouble_logged = false;
+                return;
+            }
+            Judgement::Stalled(lasting) => ("its loop is silent", lasting),
+            Judgement::Stuck(lasting) => ("its threads make no progress", lasting),
+        };
+        if std::mem::replace(&mut seat.trouble_logged, true) {
+            return;
+        }
+        let oldest = if slot.oldest.is_never() { now } else { slot.oldest };
+        tracing::error!(
+            worker = index,
+            pid = child.pid(),
+            trouble,
+            ?lasting,
+            running = slot.running,
+            queued = slot.queued,
+            connections = slot.connections,
+            oldest_request = ?now.since(oldest),
+            engine = slot.engine.as_str(),
+            cpu = slot.pin,
+            remedy = if child.pid().is_some() {
+                "it is killed and replaced"
+            } else {
+                "none: a thread cannot be killed, liveness fails"
+            },
+            "worker cannot go on"
+        );
+        child.pid().into_iter().for_each(process::end_at_once);
+    }
+}
+
+fn has_beaten(slot: &SlotReading) -> bool {
+    slot.state != WorkerState::Vacant && !slot.heartbeat.is_never()
+}
+
+/// Why a child ended, in a few words: what it said, else what the kernel says.
+fn cause_of(failure: Option<Failure>, how: Option<How>) -> String {
+    match (failure, how) {
+        (Some(failure), _) => failure.into_sentence(),
+        (None, Some(How::Killed(signal))) => format!("killed by {signal}"),
+        (None, Some(How::Exited(code))) => format!("exited with code {code}"),
+        (None, None) => "returned without being told to".to_owned(),
+    }
+}

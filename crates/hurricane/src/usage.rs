@@ -1,0 +1,477 @@
+//! From command line, settings and environment to [`Args`]; refusals in one sentence.
+//!
+//! Precedence: command line, settings, environment, default. A value given on the command line
+//! wins even when it equals the default. What loses is not looked at, so it cannot be wrong.
+
+use std::ffi::OsString;
+
+use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::cli::{Args, Surroundings};
+use crate::exit::Exit;
+
+/// Why there are no flags to run with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A text was asked for (`--help`, `--version`, a man page): it goes to stdout, exit code 0.
+    Asked(String),
+    /// A flag, setting or variable is wrong: one sentence for stderr, exit code 2.
+    Usage(String),
+}
+
+impl Refusal {
+    /// Prints the text or sentence where it belongs and returns the exit code.
+    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "logging is not set up yet")]
+    pub fn report(&self) -> Exit {
+        match self {
+            Self::Asked(text) => {
+                print!("{text}");
+                Exit::Clean
+            }
+            Self::Usage(sentence) => {
+                eprintln!("hurricane: {sentence}");
+                Exit::Usage
+            }
+        }
+    }
+}
+
+/// What the console script `hurricane` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// What to serve: `module:attribute`.
+    pub application: String,
+    /// The flags.
+    pub args: Args,
+}
+
+/// Command line of the console script.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hurricane",
+    version,
+    about = "Application server for Kubernetes: one io_uring core per worker, honest probes"
+)]
+struct Console {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Serve a WSGI application
+    Serve {
+        /// The application: a module and an attribute of it, such as project.wsgi:application
+        #[arg(value_name = "APP")]
+        application: String,
+        #[command(flatten)]
+        args: Box<Args>,
+    },
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Parses the flags of a binary that serves one application of its own (and of Django's
+/// `manage.py serve`). `argv` begins with the program's name. `settings` are pairs of a name and
+/// a value; `port`, `PORT` and `HURRICANE_PORT` all mean the flag `--port`.
+///
+/// # Errors
+/// [`Refusal`]: the sentence, or the text asked for, to report instead of serving.
+pub fn parse(argv: &[OsString], settings: &[(String, String)]) -> Result<Args, Refusal> {
+    let sources = Sources { settings, environment: &|name| std::env::var_os(name) };
+    let (matches, surroundings) = sources.resolve(Args::command(), argv, 1)?;
+    Ok(Args {
+        surroundings,
+        ..Args::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?
+    })
+}
+
+/// Parses the command line of the console script: `hurricane serve APP`, `completions`, `man`.
+///
+/// # Errors
+/// As [`parse`].
+pub fn console(argv: &[OsString]) -> Result<Serve, Refusal> {
+    let sources = Sources { settings: &[], environment: &|name| std::env::var_os(name) };
+    let (matches, surroundings) = sources.resolve(Console::command(), argv, 2)?;
+    match Console::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?.task {
+        Task::Serve { application, args } => {
+            Ok(Serve { application, args: Args { surroundings, ..*args } })
+        }
+        Task::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Console::command(), "hurricane", &mut text);
+            Err(Refusal::Asked(String::from_utf8_lossy(&text).into_owned()))
+        }
+        Task::Man => Err(Refusal::Asked(manual_page())),
+    }
+}
+
+fn manual_page() -> String {
+    let mut command = Console::command();
+    command.build();
+    let mut text = Vec::new();
+    let serve = command.find_subcommand("serve").cloned().unwrap_or_default();
+    for part in [command, serve] {
+        // Writing into memory cannot fail.
+        let _ = clap_mangen::Man::new(part).render(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Where values come from when the command line does not give them.
+struct Sources<'a> {
+    settings: &'a [(String, String)],
+    environment: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+/// A value that a setting or variable gives to a flag.
+struct Given {
+    flag: String,
+    origin: String,
+    value: OsString,
+}
+
+impl Sources<'_> {
+    /// Parses twice: the command line alone, to learn what it gives; then again with the winners
+    /// among the other sources put in front of `argv[flags_at]`.
+    fn resolve(
+        &self,
+        command: Command,
+        argv: &[OsString],
+        flags_at: usize,
+    ) -> Result<(ArgMatches, Surroundings), Refusal> {
+        let command = without_environment(command);
+        let explicit =
+            command.clone().try_get_matches_from(argv).map_err(|error| render(&error, &[]))?;
+        let explicit = match explicit.subcommand() {
+            Some(("serve", serve)) => serve.clone(),
+            Some(_) => return Ok((explicit, Surroundings::default())),
+            None => explicit,
+        };
+        let mut surroundings = Surroundings {
+            kubernetes: (self.environment)("KUBERNETES_SERVICE_HOST").is_some(),
+            warnings: Vec::new(),
+        };
+        let given = self.given(&explicit, &mut surroundings.warnings)?;
+        let flags_at = flags_at.min(argv.len());
+        let mut all = argv[..flags_at].to_vec();
+        all.extend(given.iter().map(|given| {
+            let mut flag = OsString::from(format!("--{}=", given.flag));
+            flag.push(&given.value);
+            flag
+        }));
+        all.extend_from_slice(&argv[flags_at..]);
+        let matches = command.try_get_matches_from(all).map_err(|error| render(&error, &given))?;
+        Ok((matches, surroundings))
+    }
+
+    fn given(
+        &self,
+        explicit: &ArgMatches,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<Given>, Refusal> {
+        let mut unknown: Vec<&String> = self.settings.iter().map(|(name, _)| name).collect();
+        let mut all = Vec::new();
+        for arg in Args::command().get_arguments() {
+            let (Some(flag), Some(variable)) = (arg.get_long(), arg.get_env()) else { continue };
+            let variable = variable.to_string_lossy();
+            let setting = self.settings.iter().rfind(|(name, _)| is_flag(name, flag));
+            unknown.retain(|name| !is_flag(name, flag));
+            if explicit.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
+                continue;
+            }
+            let (origin, value) = if let Some((name, value)) = setting {
+                (setting_named(name, &variable), OsString::from(value))
+            } else {
+                match (self.environment)(&variable) {
+                    // A variable that a chart left empty says nothing.
+                    Some(value) if value.is_empty() => continue,
+                    Some(value) => (format!("variable {variable}"), value),
+                    None => continue,
+                }
+            };
+            if setting.is_none() && is_service_link(&value) {
+                warnings.push(format!(
+                    "ignored variable {variable}: Kubernetes made it of a Service named \
+                     hurricane; rename the Service or set enableServiceLinks: false"
+                ));
+                continue;
+            }
+            all.push(Given { flag: flag.to_owned(), origin, value });
+        }
+        match unknown.first() {
+            Some(name) => Err(Refusal::Usage(format!("setting {name} is not a flag of serve"))),
+            None => Ok(all),
+        }
+    }
+}
+
+/// Whether the name of a setting means `flag`.
+fn is_flag(name: &str, flag: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let name = name.trim_start_matches('-');
+    name.strip_prefix("hurricane-").unwrap_or(name) == flag
+}
+
+/// A setting as its user knows it: names that were only handed through are in lower case.
+fn setting_named(name: &str, variable: &str) -> String {
+    let written = name.chars().any(|c| c.is_ascii_uppercase());
+    format!("setting {}", if written { name } else { variable })
+}
+
+/// Whether a value is what Kubernetes injects for a Service of our name: `tcp://10.0.0.1:8000`.
+fn is_service_link(value: &OsString) -> bool {
+    let value = value.to_string_lossy();
+    ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme))
+}
+
+/// clap would let the environment win over settings, and blame a flag for a variable.
+fn without_environment(command: Command) -> Command {
+    let serve = command.find_subcommand("serve").is_some();
+    let strip = |command: Command| command.mut_args(|arg| arg.env(Resettable::Reset));
+    if serve { command.mut_subcommand("serve", strip) } else { strip(command) }
+}
+
+/// One sentence that names the source, the value and what is allowed.
+fn render(error: &clap::Error, given: &[Given]) -> Refusal {
+    let one = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        _ => String::new(),
+    };
+    let subject = one(ContextKind::InvalidArg);
+    let flag = subject.split([' ', '=', '[']).next().unwrap_or_default();
+    let origin = given
+        .iter()
+        .find(|given| flag.strip_prefix("--") == Some(&given.flag))
+        .map_or(flag, |given| &given.origin);
+    let value = one(ContextKind::InvalidValue);
+    let sentence = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return Refusal::Asked(error.render().to_string());
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "a subcommand is missing: expected serve, completions or man".to_owned()
+        }
+        ErrorKind::InvalidValue if value.is_empty() => {
+            format!("{origin} needs a value{}", allowed(error))
+        }
+        ErrorKind::InvalidValue => format!("{origin} cannot be '{value}'{}", allowed(error)),
+        ErrorKind::ValueValidation => {
+            let rule = std::error::Error::source(error).map(ToString::to_string);
+            format!("{origin} cannot be '{value}': expected {}", rule.unwrap_or_default())
+        }
+        ErrorKind::UnknownArgument => {
+            format!("unknown flag '{subject}'{}", suggestion(error, ContextKind::SuggestedArg))
+        }
+        ErrorKind::InvalidSubcommand => format!(
+            "unknown subcommand '{}'{}",
+            one(ContextKind::InvalidSubcommand),
+            suggestion(error, ContextKind::SuggestedSubcommand)
+        ),
+        ErrorKind::MissingRequiredArgument => format!("{subject} is missing"),
+        _ => {
+            let text = error.render().to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.trim_start_matches("error: ").to_owned()
+        }
+    };
+    Refusal::Usage(sentence)
+}
+
+fn allowed(error: &clap::Error) -> String {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => {
+            format!(": expected {}", values.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+fn suggestion(error: &clap::Error, kind: ContextKind) -> String {
+    let near = match error.get(kind) {
+        Some(ContextValue::String(near)) => near.clone(),
+        Some(ContextValue::Strings(near)) => near.join("' or '"),
+        _ => return "; see --help".to_owned(),
+    };
+    format!("; did you mean '{near}'?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::{Io, Workers};
+
+    fn from(
+        argv: &[&str],
+        settings: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Result<Args, Refusal> {
+        let argv: Vec<OsString> =
+            std::iter::once("test").chain(argv.iter().copied()).map(OsString::from).collect();
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let environment = |name: &str| {
+            environment.iter().find(|(given, _)| *given == name).map(|(_, value)| value.into())
+        };
+        let sources = Sources { settings: &settings, environment: &environment };
+        let (matches, surroundings) = sources.resolve(Args::command(), &argv, 1)?;
+        Ok(Args { surroundings, ..Args::from_arg_matches(&matches).unwrap() })
+    }
+
+    fn sentence(argv: &[&str], settings: &[(&str, &str)], environment: &[(&str, &str)]) -> String {
+        match from(argv, settings, environment).unwrap_err() {
+            Refusal::Usage(sentence) => sentence,
+            Refusal::Asked(text) => panic!("asked for {text}"),
+        }
+    }
+
+    #[test]
+    fn command_line_wins_over_settings_over_environment_over_default() {
+        let environment = [("HURRICANE_PORT", "8200")];
+        let settings = [("PORT", "8100")];
+        assert_eq!(from(&[], &[], &[]).unwrap().port, 8000);
+        assert_eq!(from(&[], &[], &environment).unwrap().port, 8200);
+        assert_eq!(from(&[], &settings, &environment).unwrap().port, 8100);
+        assert_eq!(from(&["--port", "8300"], &settings, &environment).unwrap().port, 8300);
+    }
+
+    #[test]
+    fn an_explicit_value_wins_even_when_it_equals_the_default() {
+        assert_eq!(from(&["--port=8000"], &[], &[("HURRICANE_PORT", "8200")]).unwrap().port, 8000);
+    }
+
+    #[test]
+    fn a_bad_value_that_loses_is_not_looked_at() {
+        let args = from(&["--port", "1"], &[("port", "x")], &[("HURRICANE_PORT", "y")]);
+        assert_eq!(args.unwrap().port, 1);
+    }
+
+    #[test]
+    fn a_bad_value_is_one_sentence_that_names_its_source() {
+        let expected = "cannot be 'abc': expected a port from 0 (the kernel chooses) to 65535";
+        assert_eq!(sentence(&["--port", "abc"], &[], &[]), format!("--port {expected}"));
+        assert_eq!(
+            sentence(&[], &[("HURRICANE_PORT", "abc")], &[]),
+            format!("setting HURRICANE_PORT {expected}")
+        );
+        assert_eq!(
+            sentence(&[], &[("port", "abc")], &[]),
+            format!("setting HURRICANE_PORT {expected}")
+        );
+        assert_eq!(
+            sentence(&[], &[], &[("HURRICANE_PORT", "abc")]),
+            format!("variable HURRICANE_PORT {expected}")
+        );
+        assert_eq!(
+            sentence(&["--io", "kqueue"], &[], &[]),
+            "--io cannot be 'kqueue': expected auto, io-uring, epoll"
+        );
+        assert_eq!(
+            sentence(&[], &[], &[("HURRICANE_NO_PROBE", "perhaps")]),
+            "variable HURRICANE_NO_PROBE cannot be 'perhaps': expected true or false (1, yes, on; \
+             0, no, off)"
+        );
+        assert_eq!(sentence(&["--port"], &[], &[]), "--port needs a value");
+        assert_eq!(
+            sentence(&["--port="], &[], &[]),
+            format!("--port {}", expected.replace("abc", ""))
+        );
+        assert_eq!(
+            sentence(&["--probe-prot", "1"], &[], &[]),
+            "unknown flag '--probe-prot'; did you mean '--probe-port'?"
+        );
+        assert_eq!(sentence(&["surplus"], &[], &[]), "unknown flag 'surplus'; see --help");
+        assert_eq!(sentence(&[], &[("COLOUR", "1")], &[]), "setting COLOUR is not a flag of serve");
+    }
+
+    #[test]
+    fn switches_in_the_environment_are_real_booleans() {
+        for (value, expected) in [
+            ("false", false),
+            ("0", false),
+            ("no", false),
+            ("off", false),
+            ("", false),
+            ("1", true),
+        ] {
+            let args = from(&[], &[], &[("HURRICANE_NO_PROBE", value)]).unwrap();
+            assert_eq!(args.no_probe, expected, "{value:?}");
+        }
+        assert!(from(&["--no-probe"], &[], &[]).unwrap().no_probe);
+        assert!(
+            !from(&["--no-probe=false"], &[], &[("HURRICANE_NO_PROBE", "1")]).unwrap().no_probe
+        );
+        assert!(from(&["--no-probe"], &[("no-probe", "False")], &[]).unwrap().no_probe);
+        assert!(
+            !from(&[], &[("no_probe", "False")], &[("HURRICANE_NO_PROBE", "1")]).unwrap().no_probe
+        );
+    }
+
+    #[test]
+    fn variables_of_a_service_named_hurricane_are_ignored_with_a_warning() {
+        let environment = [
+            ("HURRICANE_PORT", "tcp://10.0.0.1:8000"),
+            ("HURRICANE_SERVICE_HOST", "10.0.0.1"),
+            ("KUBERNETES_SERVICE_HOST", "10.0.0.2"),
+        ];
+        let args = from(&[], &[], &environment).unwrap();
+        assert_eq!(args.port, 8000);
+        assert!(args.surroundings.kubernetes);
+        assert_eq!(args.surroundings.warnings.len(), 1);
+        assert!(args.surroundings.warnings[0].contains("HURRICANE_PORT"));
+    }
+
+    #[test]
+    fn the_last_of_repeated_flags_counts() {
+        assert_eq!(from(&["--port", "1", "--port", "2"], &[], &[]).unwrap().port, 2);
+    }
+
+    #[test]
+    fn choices_do_not_mind_case_and_spelling() {
+        assert_eq!(from(&["--io", "IO_URING"], &[], &[]).unwrap().io, Io::IoUring);
+        assert!(from(&["--log-level", "WARNING"], &[], &[]).is_ok());
+        assert_eq!(from(&[], &[], &[]).unwrap().workers, Workers::Auto);
+    }
+
+    #[test]
+    fn the_console_script_serves_prints_and_refuses() {
+        let run = |words: &[&str]| console(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        let serve =
+            run(&["hurricane", "serve", "project.wsgi:application", "--port", "1"]).unwrap();
+        assert_eq!((serve.application.as_str(), serve.args.port), ("project.wsgi:application", 1));
+        for words in
+            [&["hurricane", "--version"][..], &["hurricane", "man"], &["hurricane", "serve", "-h"]]
+        {
+            assert!(
+                matches!(run(words), Err(Refusal::Asked(text)) if !text.is_empty()),
+                "{words:?}"
+            );
+        }
+        let Err(Refusal::Asked(completions)) = run(&["hurricane", "completions", "bash"]) else {
+            panic!("no completions");
+        };
+        assert!(completions.contains("--heartbeat-timeout"));
+        let usage = |words: &[&str]| match run(words) {
+            Err(Refusal::Usage(sentence)) => sentence,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(usage(&["hurricane", "serve"]), "<APP> is missing");
+        assert_eq!(
+            usage(&["hurricane", "server"]),
+            "unknown subcommand 'server'; did you mean 'serve'?"
+        );
+        assert_eq!(
+            usage(&["hurricane"]),
+            "a subcommand is missing: expected serve, completions or man"
+        );
+    }
+}

@@ -1,1 +1,24 @@
-//! Placeholder.
+//! One core of the server: a loop on a ring of its own, its listener and its connections.
+//!
+//! A worker reads, parses, frames and writes; it never runs application code that blocks. What
+//! it does is told to others through its slot of the scoreboard, what it shall do comes over its
+//! orders socket.
+//!
+//! Invariants:
+//! - The loop never waits for the application: a request is handed over and the loop goes on.
+//! - Every connection has a deadline in every state but one, while the application answers.
+//! - A socket that is lent to the application stays open until the application has answered.
+//! - The same code serves on io_uring and on epoll; only `engine` knows which.
+
+mod body;
+mod connection;
+mod engine;
+mod listener;
+mod registry;
+mod response;
+mod sink;
+mod source;
+mod worker;
+
+pub use engine::{IoChoice, RingError, prove_ring};
+pub use worker::{DRAIN_ORDER, Reserved, STOP_ORDER, WorkerError, WorkerOptions, run};

@@ -1,0 +1,320 @@
+//! The life of a connection: head, body, application, response, and again.
+//!
+//! While the application answers, one read is under way: it brings the next request, or tells
+//! that the peer has left. A read that brings bytes meanwhile is not followed by another, so a
+//! peer that pipelines is read one buffer ahead at most.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hurricane_http::{
+    Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Outlet, Reply,
+    Request, RequestError, RequestFacts, Response, Version,
+};
+use hurricane_scoreboard::Monotonic;
+use monoio::io::{OwnedReadHalf, Splitable};
+use monoio::net::TcpStream;
+
+use crate::body::Spool;
+use crate::registry::{Entry, Waiting};
+use crate::response;
+use crate::sink::Sink;
+use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, Source, source};
+use crate::worker::Worker;
+
+/// A FIN so soon after a request is a peer that has only ended its sending side; a later one is
+/// a peer that has given up.
+const HALF_CLOSE: Duration = Duration::from_millis(50);
+
+type ReadDone = (OwnedReadHalf<TcpStream>, io::Result<usize>, Vec<u8>);
+
+/// Why a connection ends, or a request is refused.
+enum Ending {
+    /// The peer has ended, or a wait for it.
+    Closed,
+    /// The request breaks a rule.
+    Refused(RequestError),
+    /// The peer is too slow.
+    TooSlow,
+    /// The body cannot be spooled.
+    NoSpace(io::Error),
+}
+
+impl From<io::Error> for Ending {
+    fn from(_: io::Error) -> Self {
+        Self::Closed
+    }
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve<A: Application>(
+    worker: Rc<Worker<A>>,
+    stream: TcpStream,
+    socket: BorrowedFd<'static>,
+    peer: SocketAddr,
+) {
+    let local = stream.local_addr().unwrap_or(peer);
+    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+    let entry = Rc::new(Entry::new(socket));
+    entry.wait(Waiting::Head, worker.now(), worker.limits());
+    worker.registry.add(&entry);
+    worker.connection_opened();
+    let (reading, writing) = stream.into_split();
+    let mut connection = Connection {
+        worker,
+        entry,
+        source: source(reading),
+        sink: Sink::new(writing),
+        peer,
+        local,
+        peer_finished: false,
+        parser: HeadParser::default(),
+    };
+    connection.live().await;
+    connection.worker.connection_closed();
+}
+
+struct Connection<A, F> {
+    worker: Rc<Worker<A>>,
+    entry: Rc<Entry>,
+    source: Source<F>,
+    sink: Sink,
+    peer: SocketAddr,
+    local: SocketAddr,
+    /// The peer's FIN (or reset) has been seen.
+    peer_finished: bool,
+    parser: HeadParser,
+}
+
+impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
+    async fn live(&mut self) {
+        loop {
+            match self.exchange().await {
+                // Not `Head`, in which a new connection begins: idle from now.
+                Ok(true) => {
+                    self.entry.wait(Waiting::Request, self.worker.now(), self.worker.limits());
+                }
+                Ok(false) => return self.linger().await,
+                Err(Ending::Closed) => return,
+                Err(ending) => {
+                    self.refuse(&ending).await;
+                    return self.linger().await;
+                }
+            }
+        }
+    }
+
+    /// One request and its response; whether the connection lives on.
+    async fn exchange(&mut self) -> Result<bool, Ending> {
+        let head = self.next_head().await?;
+        let body = self.receive_body(&head).await?;
+        let keep_alive = head.keep_alive() && self.worker.keeps_alive();
+        let facts = RequestFacts::of(&head, keep_alive);
+        if let Some(response) = self.worker.reserved(&head) {
+            return self.send(response.into(), facts).await;
+        }
+        let reply = self.call(head, body, keep_alive).await?;
+        self.send(reply, facts).await
+    }
+
+    async fn next_head(&mut self) -> Result<Head, Ending> {
+        loop {
+            let unread = self.source.unread();
+            if !unread.is_empty() {
+                match self.parser.parse(unread, self.worker.limits()) {
+                    Ok(Some((head, consumed))) => {
+                        self.source.consume(consumed);
+                        return Ok(head);
+                    }
+                    Ok(None) => {}
+                    Err(error) => return Err(Ending::Refused(error)),
+                }
+            }
+            self.await_head().await?;
+        }
+    }
+
+    async fn await_head(&mut self) -> Result<(), Ending> {
+        self.sink.flush(&self.worker, &self.entry).await?;
+        if self.peer_finished {
+            return Err(Ending::Closed);
+        }
+        let begun = !self.source.unread().is_empty();
+        if self.entry.waiting() != Waiting::Head {
+            let waiting = if begun { Waiting::Head } else { Waiting::Request };
+            self.entry.wait(waiting, self.worker.now(), self.worker.limits());
+        }
+        match self.source.fill(HEAD_ROOM_BYTES).await? {
+            0 if self.entry.has_expired() && begun => Err(Ending::TooSlow),
+            0 => Err(Ending::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    async fn receive_body(&mut self, head: &Head) -> Result<Body, Ending> {
+        if head.framing() == BodyFraming::None {
+            return Ok(Body::Empty);
+        }
+        let worker = Rc::clone(&self.worker);
+        let limits = worker.limits();
+        let mut decoder = BodyDecoder::new(head.framing(), limits).map_err(Ending::Refused)?;
+        let mut spool = Spool::new();
+        if head.expects_continue() && self.source.unread().is_empty() {
+            self.sink.pending.extend_from_slice(CONTINUE);
+            self.sink.flush(&worker, &self.entry).await?;
+        }
+        loop {
+            let unread = self.source.unread();
+            let progress = decoder.decode(unread, spool.buffer()).map_err(Ending::Refused)?;
+            self.source.consume(progress.consumed);
+            spool.settle(limits).await.map_err(Ending::NoSpace)?;
+            if progress.complete {
+                return Ok(spool.finish());
+            }
+            self.sink.flush(&worker, &self.entry).await?;
+            self.entry.wait(Waiting::Body, worker.now(), limits);
+            match self.source.fill(BODY_ROOM_BYTES).await? {
+                0 if self.entry.has_expired() => return Err(Ending::TooSlow),
+                0 => return Err(Ending::Closed),
+                _ => {}
+            }
+        }
+    }
+
+    async fn call(&mut self, head: Head, body: Body, keep_alive: bool) -> Result<Reply, Ending> {
+        let outlet = if A::USES_OUTLET {
+            // The application's thread writes next: nothing of ours may come behind it.
+            self.sink.flush(&self.worker, &self.entry).await?;
+            Some(Outlet::new(self.entry.socket(), Arc::clone(&self.entry.peer)))
+        } else {
+            None
+        };
+        let request =
+            Request { head, body, peer: self.peer, local: self.local, keep_alive, outlet };
+        self.entry.peer.unsettle();
+        self.entry.wait(Waiting::Reply, self.worker.now(), self.worker.limits());
+        if !A::USES_OUTLET {
+            self.worker.slot().request_began(Monotonic::now());
+        }
+        let worker = Rc::clone(&self.worker);
+        let mut call = pin!(async { worker.application.call(request).await });
+        let reply = match poll_fn(|cx| Poll::Ready(poll_guarded(call.as_mut(), cx))).await {
+            Poll::Ready(reply) => reply,
+            Poll::Pending => self.await_reply(call).await?,
+        };
+        if !A::USES_OUTLET {
+            self.worker.slot().request_ended(Monotonic::now());
+        }
+        Ok(reply)
+    }
+
+    /// Waits for the application and reads ahead.
+    async fn await_reply(
+        &mut self,
+        mut call: Pin<&mut impl Future<Output = Reply>>,
+    ) -> Result<Reply, Ending> {
+        if !A::USES_OUTLET {
+            self.sink.flush(&self.worker, &self.entry).await?;
+            self.entry.wait(Waiting::Reply, self.worker.now(), self.worker.limits());
+        }
+        let began = Instant::now();
+        // With the next request at hand no read will wake us: ask the application to, by polling
+        // it once more than the dispatch.
+        let at_hand = !self.source.unread().is_empty() || self.peer_finished;
+        if !at_hand {
+            self.source.arm(HEAD_ROOM_BYTES);
+        }
+        let mut woken = at_hand || !A::USES_OUTLET;
+        let reply = poll_fn(|cx| {
+            if self.source.is_armed()
+                && let Poll::Ready(read) = self.source.poll_fill(cx)
+            {
+                woken = true;
+                if !matches!(read, Ok(1..)) {
+                    self.peer_finished = true;
+                    if read.is_err() || began.elapsed() > HALF_CLOSE {
+                        self.entry.peer.set_left();
+                    }
+                }
+            }
+            if std::mem::replace(&mut woken, true) {
+                poll_guarded(call.as_mut(), cx)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        Ok(reply)
+    }
+
+    async fn send(&mut self, reply: Reply, facts: RequestFacts) -> Result<bool, Ending> {
+        let keep_alive = match reply {
+            Reply::Response(response) => {
+                response::write(response, facts, &self.worker, &mut self.sink, &self.entry).await?
+            }
+            Reply::Written(written) => {
+                let rest = written.rest;
+                response::write_rest(rest, &self.worker, &mut self.sink, &self.entry).await?;
+                written.keep_alive
+            }
+        };
+        if !keep_alive {
+            self.sink.flush(&self.worker, &self.entry).await?;
+        }
+        Ok(keep_alive)
+    }
+
+    async fn refuse(&mut self, ending: &Ending) {
+        let (status, text) = match ending {
+            Ending::Closed => return,
+            Ending::Refused(error) => {
+                tracing::debug!(peer = %self.peer, cause = %error, "request refused");
+                (error.status(), error.to_string())
+            }
+            Ending::TooSlow => (408, "the request took too long".to_owned()),
+            Ending::NoSpace(error) => {
+                tracing::error!(%error, "a request body cannot be spooled; set TMPDIR to a \
+                    writable directory with room");
+                (507, "the request body cannot be stored".to_owned())
+            }
+        };
+        self.worker.slot().refused();
+        let facts = RequestFacts { version: Version::Http11, is_head: false, keep_alive: false };
+        let response = Response::text(text + "\n").with_status(status);
+        let sent = self.send(response.into(), facts).await;
+        drop(sent);
+    }
+
+    /// Sends our FIN, then reads a little of what the peer still sends: closing at once would
+    /// reset the connection, and with it the response that is on its way.
+    async fn linger(&mut self) {
+        self.sink.finish(&self.entry);
+        let mut left = self.worker.limits().refused_body_bytes_max;
+        self.entry.wait(Waiting::Linger, self.worker.now(), self.worker.limits());
+        while !self.peer_finished && left > 0 {
+            let unread = self.source.unread().len();
+            self.source.consume(unread);
+            match self.source.fill(BODY_ROOM_BYTES).await {
+                Ok(count) if count > 0 => left = left.saturating_sub(count),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Polls the application; a panic of its becomes an answer.
+fn poll_guarded(call: Pin<&mut impl Future<Output = Reply>>, cx: &mut Context<'_>) -> Poll<Reply> {
+    catch_unwind(AssertUnwindSafe(|| call.poll(cx))).unwrap_or_else(|_| {
+        tracing::error!("the application panicked; the request is answered 500");
+        let response = Response::text("Internal Server Error\n").with_status(500);
+        Poll::Ready(response.with_header("Connection", "close").into())
+    })
+}

@@ -1,0 +1,160 @@
+//! Puts responses that the worker encodes on the wire: the application's (when it does not write
+//! itself), those to reserved paths, and refusals.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use hurricane_http::{
+    BodyLength, FINAL_CHUNK, File, HeadEncoder, HttpDate, RequestFacts, Response, ResponseBody,
+    ResponseError, Rest, TransferFraming, chunk_prefix,
+};
+
+use crate::registry::Entry;
+use crate::sink::{COLLECT_BYTES_MAX, Sink};
+use crate::worker::Worker;
+
+/// Bytes of a body that are copied behind its head, so that both go out in one write.
+const INLINE_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Writes a response; returns whether the connection lives on.
+pub(crate) async fn write<A>(
+    response: Response,
+    facts: RequestFacts,
+    worker: &Worker<A>,
+    sink: &mut Sink,
+    entry: &Entry,
+) -> io::Result<bool> {
+    let encoded = worker.with_date(|date| encode(&mut sink.pending, &response, facts, date));
+    let (framing, keep_alive, response) = match encoded {
+        Ok((framing, keep_alive)) => (framing, keep_alive, response),
+        Err(error) => {
+            tracing::error!(%error, "the application's response cannot be sent");
+            let facts = RequestFacts { keep_alive: false, ..facts };
+            let response = Response::text("Internal Server Error\n").with_status(500);
+            let (framing, keep_alive) = worker
+                .with_date(|date| encode(&mut sink.pending, &response, facts, date))
+                .map_err(io::Error::other)?;
+            (framing, keep_alive, response)
+        }
+    };
+    worker.slot().answered(response.status);
+    let whole = write_body(response.body, framing, worker, sink, entry).await?;
+    if sink.pending.len() > COLLECT_BYTES_MAX {
+        sink.flush(worker, entry).await?;
+    }
+    Ok(keep_alive && whole)
+}
+
+/// Writes what an application that writes itself has left.
+pub(crate) async fn write_rest<A>(
+    rest: Rest,
+    worker: &Worker<A>,
+    sink: &mut Sink,
+    entry: &Entry,
+) -> io::Result<()> {
+    if !rest.bytes.is_empty() {
+        sink.write(rest.bytes, worker, entry).await?;
+    }
+    match rest.file {
+        Some(file) => sink.send_file(file, worker, entry).await,
+        None => Ok(()),
+    }
+}
+
+fn encode(
+    out: &mut Vec<u8>,
+    response: &Response,
+    facts: RequestFacts,
+    date: &HttpDate,
+) -> Result<(TransferFraming, bool), ResponseError> {
+    let mut encoder = HeadEncoder::new(out, response.status, b"")?;
+    for (name, value) in &response.headers {
+        encoder.header(name, value)?;
+    }
+    let length = match &response.body {
+        ResponseBody::Empty => BodyLength::Known(0),
+        ResponseBody::Full(bytes) => BodyLength::Known(bytes.len() as u64),
+        ResponseBody::File(file) => BodyLength::Known(file.len),
+        ResponseBody::Stream(_) => BodyLength::Unknown,
+    };
+    encoder.finish(length, facts, date)
+}
+
+/// Returns whether the body was as long as its head said.
+async fn write_body<A>(
+    body: ResponseBody,
+    framing: TransferFraming,
+    worker: &Worker<A>,
+    sink: &mut Sink,
+    entry: &Entry,
+) -> io::Result<bool> {
+    match body {
+        ResponseBody::Empty => {
+            Ok(matches!(framing, TransferFraming::None | TransferFraming::Length(0)))
+        }
+        ResponseBody::Full(bytes) => write_full(bytes, framing, worker, sink, entry).await,
+        ResponseBody::File(file) => {
+            let TransferFraming::Length(length) = framing else { return Ok(true) };
+            let len = file.len.min(length);
+            sink.send_file(File { len, ..file }, worker, entry).await?;
+            Ok(len == length)
+        }
+        ResponseBody::Stream(stream) => write_stream(stream, framing, worker, sink, entry).await,
+    }
+}
+
+async fn write_full<A>(
+    bytes: Bytes,
+    framing: TransferFraming,
+    worker: &Worker<A>,
+    sink: &mut Sink,
+    entry: &Entry,
+) -> io::Result<bool> {
+    let TransferFraming::Length(length) = framing else { return Ok(true) };
+    let len = bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+    if len <= INLINE_BODY_BYTES_MAX {
+        sink.pending.extend_from_slice(&bytes[..len]);
+    } else {
+        sink.write(bytes.slice(..len), worker, entry).await?;
+    }
+    Ok(len as u64 == length)
+}
+
+async fn write_stream<A>(
+    mut stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
+    framing: TransferFraming,
+    worker: &Worker<A>,
+    sink: &mut Sink,
+    entry: &Entry,
+) -> io::Result<bool> {
+    sink.flush(worker, entry).await?;
+    let mut left = match framing {
+        TransferFraming::None => return Ok(true),
+        TransferFraming::Length(length) => length,
+        TransferFraming::Chunked | TransferFraming::Close => u64::MAX,
+    };
+    while left > 0 {
+        let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await else { break };
+        let mut bytes = item?;
+        bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        if bytes.is_empty() {
+            continue;
+        }
+        left -= bytes.len() as u64;
+        if framing == TransferFraming::Chunked {
+            chunk_prefix(&mut sink.pending, bytes.len());
+            sink.pending.extend_from_slice(&bytes);
+            sink.pending.extend_from_slice(b"\r\n");
+            sink.flush(worker, entry).await?;
+        } else {
+            sink.write(bytes, worker, entry).await?;
+        }
+    }
+    if framing == TransferFraming::Chunked {
+        sink.pending.extend_from_slice(FINAL_CHUNK);
+    }
+    Ok(!matches!(framing, TransferFraming::Length(_)) || left == 0)
+}

@@ -1,0 +1,97 @@
+//! The reading side of a connection: one buffer, one read under way at most.
+//!
+//! The read that waits for the peer while the application answers is the same one that brings
+//! the next request: it is armed in place, once per buffer of bytes, and never cancelled.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use monoio::buf::IoBufMut;
+use monoio::io::{AsyncReadRent, OwnedReadHalf};
+use monoio::net::TcpStream;
+
+type ReadHalf = OwnedReadHalf<TcpStream>;
+type ReadDone = (ReadHalf, io::Result<usize>, Vec<u8>);
+
+/// Bytes that a buffer keeps room for while a head is awaited.
+pub(crate) const HEAD_ROOM_BYTES: usize = 8 * 1024;
+/// Bytes that a buffer keeps room for while a body is read.
+pub(crate) const BODY_ROOM_BYTES: usize = 64 * 1024;
+
+/// `F` is the future of one read; its type has no name.
+pub(crate) struct Source<F> {
+    read: fn(ReadHalf, Vec<u8>) -> F,
+    armed: Pin<Box<Option<F>>>,
+    /// None while a read is armed: the kernel owns the buffer.
+    idle: Option<(ReadHalf, Vec<u8>)>,
+    /// `buffer[..consumed]` has been used; 0 <= consumed <= buffer.len().
+    consumed: usize,
+}
+
+/// The reading side of a connection.
+pub(crate) fn source(half: ReadHalf) -> Source<impl Future<Output = ReadDone>> {
+    Source {
+        read: read_once,
+        armed: Box::pin(None),
+        idle: Some((half, Vec::with_capacity(HEAD_ROOM_BYTES))),
+        consumed: 0,
+    }
+}
+
+async fn read_once(mut half: ReadHalf, buffer: Vec<u8>) -> ReadDone {
+    let (filled, room) = (buffer.len(), buffer.capacity());
+    let (result, slice) = half.read(buffer.slice_mut(filled..room)).await;
+    (half, result, slice.into_inner())
+}
+
+impl<F: Future<Output = ReadDone>> Source<F> {
+    /// Bytes that were read and not used. Empty while a read is armed.
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.idle.as_ref().map_or(&[], |(_, buffer)| &buffer[self.consumed..])
+    }
+
+    /// The first `count` unread bytes have been used.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.consumed += count;
+        debug_assert!(self.idle.as_ref().is_some_and(|(_, b)| self.consumed <= b.len()));
+    }
+
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed.is_some()
+    }
+
+    /// Begins a read, with room for at least `room` bytes; does nothing while one is under way.
+    pub(crate) fn arm(&mut self, room: usize) {
+        let Some((half, mut buffer)) = self.idle.take() else { return };
+        if self.consumed == buffer.len() {
+            buffer.clear();
+            if buffer.capacity() > room.max(2 * HEAD_ROOM_BYTES) {
+                buffer = Vec::with_capacity(room);
+            }
+        } else {
+            buffer.drain(..self.consumed);
+        }
+        self.consumed = 0;
+        buffer.reserve(room);
+        self.armed.set(Some((self.read)(half, buffer)));
+    }
+
+    /// Polls the armed read: so many bytes came; 0: the peer has ended its side.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(read) = self.armed.as_mut().as_pin_mut() else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let Poll::Ready((half, result, buffer)) = read.poll(cx) else { return Poll::Pending };
+        self.armed.set(None);
+        self.idle = Some((half, buffer));
+        Poll::Ready(result)
+    }
+
+    /// Reads more bytes behind the unread ones.
+    pub(crate) async fn fill(&mut self, room: usize) -> io::Result<usize> {
+        self.arm(room);
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+}

@@ -1,0 +1,333 @@
+//! A worker with a native application, over real sockets, on both engines.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hurricane_http::{Application, Body, File, Limits, Request, Response, ResponseBody, service};
+use hurricane_scoreboard::{Engine, Scoreboard, WorkerState};
+use hurricane_worker::{
+    DRAIN_ORDER, IoChoice, STOP_ORDER, WorkerError, WorkerOptions, prove_ring, run,
+};
+
+struct Harness {
+    address: SocketAddr,
+    board: Scoreboard,
+    orders: UnixStream,
+    thread: Option<JoinHandle<Result<(), WorkerError>>>,
+}
+
+impl Harness {
+    fn start<A: Application>(io: IoChoice, limits: Limits, make: fn() -> A) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let board = Scoreboard::new(1).unwrap();
+        board.server().set_workers_target(1);
+        let (orders, theirs) = UnixStream::pair().unwrap();
+        let options = WorkerOptions { limits, io, pin: None, reserved: None };
+        let shared = board.clone();
+        let thread = std::thread::spawn(move || run(options, listener, &shared, 0, theirs, make));
+        let harness = Self { address, board, orders, thread: Some(thread) };
+        harness.until("the worker serves", |harness| harness.state() == WorkerState::Serving);
+        harness
+    }
+
+    fn state(&self) -> WorkerState {
+        self.board.slot(0).unwrap().read().state
+    }
+
+    fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !condition(self) {
+            assert!(Instant::now() < end, "never happened: {what}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Client(BufReader::new(stream))
+    }
+
+    fn order(&mut self, order: u8) {
+        self.orders.write_all(&[order]).unwrap();
+    }
+
+    fn join(mut self) {
+        self.thread.take().unwrap().join().unwrap().unwrap();
+    }
+
+    fn stop(mut self) {
+        self.order(STOP_ORDER);
+        self.join();
+    }
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    fn head(&mut self) -> String {
+        let mut head = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "closed within a head: {head:?}");
+            head.push_str(&line);
+            if line == "\r\n" {
+                return head;
+            }
+        }
+    }
+
+    fn response(&mut self) -> (String, Vec<u8>) {
+        let head = self.head();
+        let length = head
+            .lines()
+            .find_map(|line| {
+                line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned)
+            })
+            .map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        (head, body)
+    }
+
+    fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+}
+
+fn echo() -> impl Application {
+    service(|request: Request| async move {
+        match request.head.path() {
+            b"/panic" => panic!("the application is broken"),
+            b"/never" => std::future::pending::<()>().await,
+            _ => {}
+        }
+        let body = match request.body {
+            Body::Empty => b"empty".to_vec(),
+            Body::Memory(bytes) => bytes,
+            Body::File { mut file, .. } => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).unwrap();
+                [b"file:".to_vec(), bytes].concat()
+            }
+        };
+        Response::text(body)
+    })
+}
+
+fn large() -> impl Application {
+    service(|request: Request| async move {
+        let len = 8 * 1024 * 1024;
+        if request.head.path() == b"/file" {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&vec![b'f'; len]).unwrap();
+            let file = File { file, offset: 1, len: len as u64 - 1 };
+            Response { status: 200, headers: Vec::new(), body: ResponseBody::File(file) }
+        } else {
+            Response::text(vec![b'b'; len])
+        }
+    })
+}
+
+/// Runs a test on each engine that this host gives us; epoll always.
+fn on_both(test: impl Fn(IoChoice)) {
+    match prove_ring() {
+        Ok(()) => test(IoChoice::IoUring),
+        Err(error) => tracing::warn!(%error, "only on epoll"),
+    }
+    test(IoChoice::Epoll);
+}
+
+#[test]
+fn keep_alive_and_pipelined_requests_are_answered_in_order() {
+    on_both(|io| {
+        let server = Harness::start(io, Limits::default(), echo);
+        let mut client = server.connect();
+        for body in ["one", "three"] {
+            let length = body.len();
+            let request =
+                format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+            client.send(request.as_bytes());
+            assert_eq!(client.response().1, body.as_bytes());
+        }
+        client.send(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(50));
+        for _ in 0..50 {
+            assert_eq!(client.response().1, b"empty");
+        }
+        server.stop();
+    });
+}
+
+#[test]
+fn the_engine_is_the_one_that_was_asked_for() {
+    on_both(|io| {
+        let server = Harness::start(io, Limits::default(), echo);
+        let engine = server.board.slot(0).unwrap().read().engine;
+        assert_eq!(engine == Engine::IoUring, io == IoChoice::IoUring);
+        server.stop();
+    });
+}
+
+#[test]
+fn a_body_over_the_memory_limit_is_spooled_and_one_over_the_limit_refused() {
+    on_both(|io| {
+        let limits =
+            Limits { body_memory_bytes_max: 1000, body_bytes_max: 500_000, ..Limits::default() };
+        let server = Harness::start(io, limits, echo);
+        let mut client = server.connect();
+        let body = vec![b'x'; 300_000];
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for chunk in body.chunks(100_000) {
+            client.send(format!("{:x}\r\n", chunk.len()).as_bytes());
+            client.send(chunk);
+            client.send(b"\r\n");
+        }
+        client.send(b"0\r\n\r\n");
+        assert_eq!(client.response().1, [b"file:".to_vec(), body].concat());
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500001\r\n\r\n");
+        let (head, _) = client.response();
+        assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+        assert!(client.rest().is_empty());
+        server.stop();
+    });
+}
+
+#[test]
+fn expect_100_continue_is_answered_before_the_body() {
+    on_both(|io| {
+        let server = Harness::start(io, Limits::default(), echo);
+        let mut client = server.connect();
+        client.send(
+            b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+        );
+        assert_eq!(client.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+        client.send(b"ok");
+        assert_eq!(client.response().1, b"ok");
+        server.stop();
+    });
+}
+
+#[test]
+fn large_bodies_and_files_reach_a_slow_reader_whole() {
+    on_both(|io| {
+        let server = Harness::start(io, Limits::default(), large);
+        for (path, len, byte) in [("/", 8 << 20, b'b'), ("/file", (8 << 20) - 1, b'f')] {
+            let mut client = server.connect();
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            let (_, body) = client.response();
+            assert_eq!(body.len(), len);
+            assert!(body.iter().all(|found| *found == byte));
+        }
+        server.stop();
+    });
+}
+
+#[test]
+fn a_panic_of_the_application_is_a_500_and_the_worker_lives() {
+    on_both(|io| {
+        let server = Harness::start(io, Limits::default(), echo);
+        let mut client = server.connect();
+        client.send(b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(client.response().0.starts_with("HTTP/1.1 500 "));
+        assert!(client.rest().is_empty());
+        let mut client = server.connect();
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().1, b"empty");
+        server.stop();
+    });
+}
+
+#[test]
+fn slow_heads_are_answered_408_and_idle_connections_closed() {
+    on_both(|io| {
+        let limits = Limits {
+            head_timeout: Duration::from_millis(300),
+            keep_alive_timeout: Duration::from_millis(200),
+            ..Limits::default()
+        };
+        let server = Harness::start(io, limits, echo);
+        let mut slow = server.connect();
+        slow.send(b"GET / HTTP/1.1\r\nHo");
+        let mut idle = server.connect();
+        idle.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(idle.response().1, b"empty");
+        assert!(slow.response().0.starts_with("HTTP/1.1 408 "));
+        assert!(idle.rest().is_empty());
+        server
+            .until("both are gone", |server| server.board.slot(0).unwrap().read().connections == 0);
+        server.stop();
+    });
+}
+
+#[test]
+fn connections_over_the_limit_are_refused_at_once() {
+    on_both(|io| {
+        let limits = Limits { connections_max: 1, ..Limits::default() };
+        let server = Harness::start(io, limits, echo);
+        let mut first = server.connect();
+        first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        first.response();
+        let refused = server.connect().rest();
+        assert!(refused.starts_with(b"HTTP/1.1 503 "), "{refused:?}");
+        first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        first.response();
+        server.stop();
+    });
+}
+
+#[test]
+fn a_draining_worker_accepts_and_closes_with_each_answer() {
+    on_both(|io| {
+        let mut server = Harness::start(io, Limits::default(), echo);
+        let mut old = server.connect();
+        old.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        old.response();
+        server.order(DRAIN_ORDER);
+        server.until("it drains", |server| server.state() == WorkerState::Draining);
+        for mut client in [old, server.connect()] {
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            let (head, _) = client.response();
+            assert!(head.to_lowercase().contains("connection: close"), "{head}");
+            assert!(client.rest().is_empty());
+        }
+        server.stop();
+    });
+}
+
+#[test]
+fn a_stopping_worker_serves_its_accept_queue() {
+    on_both(|io| {
+        let mut server = Harness::start(io, Limits::default(), echo);
+        let clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+        server.order(STOP_ORDER);
+        for mut client in clients {
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.response().1, b"empty");
+        }
+        let address = server.address;
+        server.join();
+        assert!(TcpStream::connect(address).is_err());
+    });
+}
+
+#[test]
+fn a_worker_ends_when_its_supervisor_is_gone() {
+    on_both(|io| {
+        let mut server = Harness::start(io, Limits::default(), echo);
+        let mut client = server.connect();
+        client.send(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.until("it runs", |server| server.board.slot(0).unwrap().read().running == 1);
+        server.orders.shutdown(std::net::Shutdown::Both).unwrap();
+        server.thread.take().unwrap().join().unwrap().unwrap();
+    });
+}

@@ -75,7 +75,9 @@ impl Launcher {
             Self::Threads(work) => {
                 let work = Arc::clone(work);
                 let builder = std::thread::Builder::new().name(role.name());
+                let (life, theirs) = UnixStream::pair()?;
                 let thread = builder.spawn(move || {
+                    let _hangs_up_last = theirs;
                     let Station { listener, orders } = station;
                     let ended =
                         run_and_report(orders, |orders| work(role, Station { listener, orders }));
@@ -83,7 +85,7 @@ impl Launcher {
                         tracing::error!(%error, "could not start a thread of the server");
                     }
                 })?;
-                Ok(Launched::Started(Body::Thread(thread)))
+                Ok(Launched::Started(Body::Thread { thread, life }))
             }
             Self::Processes(forking, _) => match (forking.fork)()? {
                 0 => Ok(Launched::InChild(station)),

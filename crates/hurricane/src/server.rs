@@ -129,6 +129,9 @@ fn run_worker<A: Application>(
     let Station { listener: Some(listener), orders } = station else {
         return Err(Failure::Other("a worker was started without a listener".into()));
     };
+    if let Some(slot) = parts.board.slot(index) {
+        slot.set_pid(process::id());
+    }
     let config = &parts.config;
     let options = WorkerOptions {
         limits: config.limits.clone(),

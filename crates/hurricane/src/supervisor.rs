@@ -182,11 +182,10 @@ impl<'a> Supervisor<'a> {
         // Rounded up: a sleep that ends too early would be followed by many.
         let millis = u16::try_from(wait.as_millis() + 1).unwrap_or(u16::MAX);
         let children = self.seats.iter().filter_map(|seat| seat.child.as_ref());
-        let threads = children.chain(&self.control.child).filter(|child| child.pid().is_none());
+        let lives = children.chain(&self.control.child).filter_map(Child::life);
         let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        // No event is asked for: a hang-up, the end of a thread, is always reported.
-        watched
-            .extend(threads.map(|child| PollFd::new(child.orders().as_fd(), PollFlags::empty())));
+        // No event is asked for: a hang-up is always reported.
+        watched.extend(lives.map(|life| PollFd::new(life.as_fd(), PollFlags::empty())));
         // An interruption is as good as a wake-up.
         let _ = poll(&mut watched, PollTimeout::from(millis));
     }

@@ -148,9 +148,14 @@ impl Sources<'_> {
         argv: &[OsString],
         flags_at: usize,
     ) -> Result<(ArgMatches, Surroundings), Refusal> {
+        let described = command.clone();
         let command = without_environment(command);
-        let explicit =
-            command.clone().try_get_matches_from(argv).map_err(|error| render(&error, &[]))?;
+        let explicit = command.clone().try_get_matches_from(argv).map_err(|error| {
+            // Help tells the variables as well.
+            let told = described.try_get_matches_from(argv).err();
+            let told = told.filter(|told| told.kind() == ErrorKind::DisplayHelp);
+            render(&told.unwrap_or(error), &[])
+        })?;
         let explicit = match explicit.subcommand() {
             Some(("serve", serve)) => serve.clone(),
             Some(_) => return Ok((explicit, Surroundings::default())),

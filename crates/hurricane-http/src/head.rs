@@ -1,66 +1,63 @@
-//! The head parser: a state machine over the bytes of a connection.
+//! The head parser: httparse cuts a complete head into tokens, our rules judge them.
 //!
-//! It is our own, not a tokeniser with checks behind it: the tokenisers at hand take bare line
-//! feeds and start over with every read, so that a head that comes byte by byte costs the square
-//! of its length.
+//! A valid head that one read brings whole needs no more than that. Any other input goes through
+//! a state machine that keeps its place between reads: it finds the end of the head, where
+//! httparse gets its turn, or refuses what is already wrong and names the rule. httparse cannot
+//! do this part: it starts over with every read, it has one error for many of our rules, and it
+//! takes line feeds without carriage return, any number of empty lines before a request, and a
+//! `#` in a target.
 //!
 //! Invariants:
-//! - A byte is looked at once, in whatever pieces the head comes.
+//! - A byte is seen by the state machine at most once and by httparse at most three times, in
+//!   whatever pieces the head comes.
 //! - The first byte that breaks a rule decides the error, so a split never changes the result.
+//! - Every [`Head`] has passed both httparse and our rules.
 //! - Offsets fit into `u32`: the window onto the input is never longer.
 
-use crate::fields::{Framing, token_prefix_len, trim, value_prefix_len};
+use std::mem::MaybeUninit;
+
+use memchr::memchr;
+
+use crate::fields::{Framing, is_token_byte, token_prefix_len, trim, value_prefix_len};
 use crate::request::{FieldSpan, Span};
 use crate::target::{self, Target};
 use crate::{BodyFraming, Head, Limits, RequestError, Version};
 
-/// Fields that a head has room for before its list of places grows.
-const FIELDS_EXPECTED: usize = 24;
+/// Fields that httparse has room for without an allocation. Those of a longer head, where the
+/// limits allow one, are counted by the state machine first.
+const FIELDS_ON_STACK: usize = 128;
 
 /// Parses the heads of one connection, each in as many pieces as it comes in.
 #[derive(Debug, Default)]
 pub struct HeadParser {
     phase: Phase,
+    /// Whether the byte before `scanned` is a CR; only an LF may follow.
+    after_cr: bool,
     /// Length of the empty line that was skipped. All other offsets are relative to its end.
     skipped: usize,
     /// Bytes before this offset have been judged.
     scanned: usize,
-    /// Start of the target, field line or field value that `scanned` is in.
+    /// Start of the target, version or field line that `scanned` is in.
     element: usize,
-    parts: Parts,
+    /// Place of the field line's colon.
+    colon: usize,
+    field_count: usize,
+    rules: Rules,
 }
 
-/// What has been read of a head.
-#[derive(Debug, Default)]
-struct Parts {
-    method: Span,
-    target: Target,
-    version: Option<Version>,
-    fields: Vec<FieldSpan>,
-    name: Span,
-    host: Option<Span>,
-    framing: Framing,
-}
-
-/// What stands at `scanned`.
+/// What `scanned` is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// The first byte, or that of an empty line.
+    /// Before the first byte that is not of an empty line.
     #[default]
     Start,
     Method,
     Target,
     Version,
-    /// The first byte of a field line, or of the empty line that ends the head.
+    /// At the first byte of a field line, or of the empty line that ends the head.
     Line,
     Name,
     Value,
-}
-
-/// Whether a step came to its end. `More`: it needs bytes that are not there yet.
-enum Step {
-    Next(Phase),
-    More,
     End,
 }
 
@@ -80,19 +77,28 @@ impl HeadParser {
         let head_bytes_max = limits.head_bytes_max.min(u32::MAX as usize);
         let unskipped = &input[self.skipped..];
         let window = &unskipped[..unskipped.len().min(head_bytes_max)];
-        loop {
-            match self.step(window, limits)? {
-                Step::Next(phase) => self.phase = phase,
-                Step::End => return self.finish(window).map(Some),
-                Step::More if window.len() == head_bytes_max => {
-                    return Err(RequestError::HeadTooLarge { limit: limits.head_bytes_max });
-                }
-                Step::More => return Ok(None),
+        // Whole at once, or ending with this read: the state machine is spared.
+        if self.scanned == 0 || window.ends_with(b"\r\n\r\n") {
+            let field_count_max = limits.header_count_max.min(FIELDS_ON_STACK);
+            if let Some(head) = tokenise(window, field_count_max, limits) {
+                return Ok(Some(self.finish(head)));
             }
         }
+        self.scan(window, limits)?;
+        if self.phase == Phase::End {
+            let head = tokenise(&window[..self.scanned], self.field_count, limits);
+            debug_assert!(head.is_some(), "httparse refuses what our rules let through");
+            let head = head.ok_or(RequestError::InvalidRequestLine)?;
+            return Ok(Some(self.finish(head)));
+        }
+        if window.len() == head_bytes_max {
+            return Err(RequestError::HeadTooLarge { limit: limits.head_bytes_max });
+        }
+        Ok(None)
     }
 
-    /// Whether a head has begun: false before the first byte that is not of an empty line.
+    /// Whether a head has begun: false before the first byte behind the empty line that is
+    /// skipped.
     pub fn has_begun(&self) -> bool {
         self.scanned > 0
     }
@@ -108,227 +114,220 @@ impl HeadParser {
         Ok(true)
     }
 
-    #[inline]
-    fn step(&mut self, window: &[u8], limits: &Limits) -> Result<Step, RequestError> {
-        match self.phase {
-            Phase::Start | Phase::Method => self.method(window),
-            Phase::Target => self.target(window, limits),
-            Phase::Version => self.version(window),
-            Phase::Line => self.line(window, limits),
-            Phase::Name => self.name(window),
-            Phase::Value => self.value(window),
-        }
+    fn finish(&mut self, head: Head) -> (Head, usize) {
+        let consumed = self.skipped + head.bytes.len();
+        *self = Self::default();
+        (head, consumed)
     }
 
-    fn method(&mut self, window: &[u8]) -> Result<Step, RequestError> {
-        self.scanned += token_prefix_len(&window[self.scanned..]);
-        match window[self.scanned..] {
-            [] => Ok(Step::More),
-            [b' ', ..] if self.scanned > 0 => {
-                self.parts.method = Span::new(0, self.scanned);
-                self.scanned += 1;
-                self.element = self.scanned;
-                Ok(Step::Next(Phase::Target))
+    /// Judges the bytes that are new in `window`, up to the end of the head.
+    fn scan(&mut self, window: &[u8], limits: &Limits) -> Result<(), RequestError> {
+        while self.phase != Phase::End && self.scanned < window.len() {
+            if !self.after_cr {
+                self.scanned += match self.phase {
+                    Phase::Name => token_prefix_len(&window[self.scanned..]),
+                    Phase::Value => value_prefix_len(&window[self.scanned..]),
+                    _ => 0,
+                };
             }
-            ref rest => {
-                line_fault(rest, RequestError::InvalidRequestLine, RequestError::InvalidMethod)
-            }
-        }
-    }
-
-    fn target(&mut self, window: &[u8], limits: &Limits) -> Result<Step, RequestError> {
-        let too_long = self.element.saturating_add(limits.target_bytes_max).saturating_add(1);
-        let end = window.len().min(too_long);
-        self.scanned += target::prefix_len(&window[self.scanned..end]);
-        if self.scanned == too_long {
-            return Err(RequestError::TargetTooLong { limit: limits.target_bytes_max });
-        }
-        match window[self.scanned..] {
-            [] => Ok(Step::More),
-            [b' ', ..] if self.scanned == self.element => Err(RequestError::InvalidRequestLine),
-            [b' ', ..] => {
-                let method = self.parts.method.of(window);
-                self.parts.target = Target::parse(method, window, self.element, self.scanned)?;
-                self.scanned += 1;
-                Ok(Step::Next(Phase::Version))
-            }
-            [b'#', ..] => Err(RequestError::TargetFragment),
-            ref rest => {
-                line_fault(rest, RequestError::InvalidRequestLine, RequestError::InvalidTarget)
-            }
-        }
-    }
-
-    fn version(&mut self, window: &[u8]) -> Result<Step, RequestError> {
-        let rest = &window[self.scanned..];
-        // At most ten bytes, so looking at them again costs nothing worth a state.
-        for (index, expected) in b"HTTP/d.d".iter().enumerate() {
-            let matches = match rest.get(index) {
-                None => return Ok(Step::More),
-                Some(byte) if *expected == b'd' => byte.is_ascii_digit(),
-                Some(byte) => byte == expected,
+            let Some(&byte) = window.get(self.scanned) else { break };
+            self.phase = match byte {
+                b'\n' if self.after_cr => self.end_line(window)?,
+                _ if self.after_cr => return Err(RequestError::BareCarriageReturn),
+                b'\r' => self.phase,
+                _ => self.next(byte, window, limits)?,
             };
-            if !matches {
-                return line_fault(
-                    &rest[index..],
-                    RequestError::InvalidVersion,
-                    RequestError::InvalidVersion,
-                );
-            }
+            self.after_cr = byte == b'\r';
+            self.scanned += 1;
         }
-        match rest[8..] {
-            [] | [b'\r'] => return Ok(Step::More),
-            [b'\r', b'\n', ..] => {}
-            ref rest => {
-                return line_fault(
-                    rest,
-                    RequestError::InvalidVersion,
-                    RequestError::InvalidVersion,
-                );
-            }
-        }
-        self.parts.version = match &rest[5..8] {
-            b"1.1" => Some(Version::Http11),
-            b"1.0" => Some(Version::Http10),
-            _ => return Err(RequestError::UnsupportedVersion),
-        };
-        self.scanned += 10;
-        self.parts.fields.reserve(FIELDS_EXPECTED);
-        Ok(Step::Next(Phase::Line))
+        Ok(())
     }
 
-    fn line(&mut self, window: &[u8], limits: &Limits) -> Result<Step, RequestError> {
-        match window[self.scanned..] {
-            [] | [b'\r'] => Ok(Step::More),
-            [b'\r', b'\n', ..] => {
-                self.scanned += 2;
-                Ok(Step::End)
+    /// Judges a byte that is not of a line's end.
+    fn next(&mut self, byte: u8, window: &[u8], limits: &Limits) -> Result<Phase, RequestError> {
+        let at = self.scanned;
+        match (self.phase, byte) {
+            (Phase::Method, b' ') if at > 0 => {
+                self.element = at + 1;
+                Ok(Phase::Target)
             }
-            [b' ' | b'\t', ..] if self.parts.fields.is_empty() => {
+            (Phase::Method, _) if is_token_byte(byte) => Ok(Phase::Method),
+            (Phase::Target, b' ') if at == self.element => Err(RequestError::InvalidRequestLine),
+            (Phase::Target, b' ') => {
+                Target::parse(&window[..self.element - 1], window, self.element, at)?;
+                self.element = at + 1;
+                Ok(Phase::Version)
+            }
+            (Phase::Target, b'#') => Err(RequestError::TargetFragment),
+            (Phase::Target, _) if target::is_target_byte(byte) => {
+                if at - self.element < limits.target_bytes_max {
+                    return Ok(Phase::Target);
+                }
+                Err(RequestError::TargetTooLong { limit: limits.target_bytes_max })
+            }
+            (Phase::Version, _) if is_version_byte(byte, at - self.element) => Ok(Phase::Version),
+            (Phase::Line, b' ' | b'\t') if self.field_count == 0 => {
                 Err(RequestError::SpaceBeforeFirstField)
             }
-            [b' ' | b'\t', ..] => Err(RequestError::FoldedField),
-            [b'\r', ..] => Err(RequestError::BareCarriageReturn),
-            _ if self.parts.fields.len() >= limits.header_count_max => {
+            (Phase::Line, b' ' | b'\t') => Err(RequestError::FoldedField),
+            (Phase::Line, _) if self.field_count >= limits.header_count_max => {
                 Err(RequestError::TooManyFields { limit: limits.header_count_max })
             }
-            _ => {
-                self.element = self.scanned;
-                Ok(Step::Next(Phase::Name))
+            (Phase::Line, b':') => Err(RequestError::EmptyFieldName),
+            (Phase::Line, _) if is_token_byte(byte) => {
+                self.element = at;
+                Ok(Phase::Name)
             }
+            (Phase::Name, b':') => {
+                self.colon = at;
+                Ok(Phase::Value)
+            }
+            (Phase::Name, b' ' | b'\t') => Err(RequestError::SpaceBeforeColon),
+            (_, b'\n') => Err(RequestError::BareLineFeed),
+            (Phase::Start | Phase::Method, _) => Err(RequestError::InvalidMethod),
+            (Phase::Target, _) => Err(RequestError::InvalidTarget),
+            (Phase::Version, _) => Err(RequestError::InvalidVersion),
+            (Phase::Line | Phase::Name, _) => Err(RequestError::InvalidFieldName),
+            (Phase::Value | Phase::End, _) => Err(RequestError::InvalidFieldValue),
         }
     }
 
-    fn name(&mut self, window: &[u8]) -> Result<Step, RequestError> {
-        self.scanned += token_prefix_len(&window[self.scanned..]);
-        match window[self.scanned..] {
-            [] => Ok(Step::More),
-            [b':', ..] if self.scanned == self.element => Err(RequestError::EmptyFieldName),
-            [b':', ..] => {
-                self.parts.name = Span::new(self.element, self.scanned);
-                self.scanned += 1;
-                self.element = self.scanned;
-                Ok(Step::Next(Phase::Value))
+    /// Judges a line when its LF, at `scanned`, is there.
+    fn end_line(&mut self, window: &[u8]) -> Result<Phase, RequestError> {
+        let end = self.scanned - 1;
+        match self.phase {
+            Phase::Start | Phase::Method | Phase::Target => Err(RequestError::InvalidRequestLine),
+            Phase::Version => {
+                self.rules.version = match &window[self.element..end] {
+                    b"HTTP/1.1" => Version::Http11,
+                    b"HTTP/1.0" => Version::Http10,
+                    version if version.len() == VERSION.len() => {
+                        return Err(RequestError::UnsupportedVersion);
+                    }
+                    _ => return Err(RequestError::InvalidVersion),
+                };
+                Ok(Phase::Line)
             }
-            [b' ' | b'\t', ..] => Err(RequestError::SpaceBeforeColon),
-            ref rest => {
-                line_fault(rest, RequestError::MissingColon, RequestError::InvalidFieldName)
+            Phase::Name => Err(RequestError::MissingColon),
+            Phase::Value => {
+                let name = Span::new(self.element, self.colon);
+                let value = Span::within(window, trim(&window[self.colon + 1..end]));
+                self.rules.field(window, FieldSpan { name, value })?;
+                self.field_count += 1;
+                Ok(Phase::Line)
             }
+            Phase::Line | Phase::End => self.rules.framing().map(|_| Phase::End),
         }
-    }
-
-    fn value(&mut self, window: &[u8]) -> Result<Step, RequestError> {
-        self.scanned += value_prefix_len(&window[self.scanned..]);
-        match window[self.scanned..] {
-            [] | [b'\r'] => Ok(Step::More),
-            [b'\r', b'\n', ..] => {
-                self.parts.field(window, self.element, self.scanned)?;
-                self.scanned += 2;
-                Ok(Step::Next(Phase::Line))
-            }
-            ref rest => {
-                line_fault(rest, RequestError::InvalidFieldValue, RequestError::InvalidFieldValue)
-            }
-        }
-    }
-
-    /// The head is complete: what only its whole can tell.
-    fn finish(&mut self, window: &[u8]) -> Result<(Head, usize), RequestError> {
-        let Self { skipped, scanned, parts, .. } = std::mem::take(self);
-        let Parts { method, target, version, fields, host, framing, .. } = parts;
-        let version = version.ok_or(RequestError::InvalidVersion)?;
-        if version == Version::Http11 && host.is_none() {
-            return Err(RequestError::MissingHost);
-        }
-        let body = match framing.length {
-            Some(_) if framing.chunked => return Err(RequestError::AmbiguousLength),
-            None if framing.chunked => BodyFraming::Chunked,
-            None | Some(0) => BodyFraming::None,
-            Some(length) => BodyFraming::Length(length),
-        };
-        let connection = framing.connection;
-        let head = Head {
-            bytes: window[..scanned].into(),
-            fields,
-            method,
-            target,
-            host,
-            version,
-            framing: body,
-            keep_alive: !connection.close && (version == Version::Http11 || connection.keep_alive),
-            expects_continue: framing.expects_continue && body != BodyFraming::None,
-        };
-        Ok((head, skipped + scanned))
     }
 }
 
-impl Parts {
-    /// Takes the field whose value is `window[start..end]`, and judges it if it is one that
-    /// decides about the message.
+/// A version; `d` stands for a digit.
+const VERSION: &[u8] = b"HTTP/d.d";
+
+fn is_version_byte(byte: u8, index: usize) -> bool {
+    match VERSION.get(index) {
+        Some(b'd') => byte.is_ascii_digit(),
+        expected => expected == Some(&byte),
+    }
+}
+
+/// Makes a head of the one at the start of `window`. `None`: it is not complete, has more fields
+/// than `field_count_max`, or breaks a rule.
+fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<Head> {
+    let mut stack = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
+    let mut heap = Vec::new();
+    let slots = if field_count_max <= FIELDS_ON_STACK {
+        &mut stack[..field_count_max]
+    } else {
+        heap.resize(field_count_max, MaybeUninit::uninit());
+        &mut heap[..]
+    };
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(window, slots);
+    let Ok(httparse::Status::Complete(len)) = parsed else { return None };
+    let (bytes, method) = (&window[..len], request.method?.as_bytes());
+    let version = if request.version? == 0 { Version::Http10 } else { Version::Http11 };
+    let (method_span, target_bytes) = (Span::within(bytes, method), request.path?.as_bytes());
+    if method_span.start() > 0
+        || target_bytes.len() > limits.target_bytes_max
+        || memchr(b'#', target_bytes).is_some()
+        || !bytes.ends_with(b"\r\n\r\n")
+    {
+        return None;
+    }
+    let start = method.len() + 1;
+    let target = Target::parse(method, bytes, start, start + target_bytes.len()).ok()?;
+    let mut rules = Rules { version, ..Rules::default() };
+    let mut fields = Vec::with_capacity(request.headers.len());
+    for header in request.headers {
+        let name = Span::within(bytes, header.name.as_bytes());
+        if !bytes[..name.start()].ends_with(b"\r\n") {
+            return None;
+        }
+        let field = FieldSpan { name, value: Span::within(bytes, header.value) };
+        rules.field(bytes, field).ok()?;
+        fields.push(field);
+    }
+    let framing = rules.framing().ok()?;
+    let connection = rules.fields.connection;
+    Some(Head {
+        bytes: bytes.into(),
+        fields,
+        method: method_span,
+        target,
+        host: rules.host,
+        version,
+        framing,
+        keep_alive: !connection.close && (version == Version::Http11 || connection.keep_alive),
+        expects_continue: rules.fields.expects_continue && framing != BodyFraming::None,
+    })
+}
+
+/// The rules of the fields that decide about a message, and what they have said so far.
+#[derive(Debug, Default)]
+struct Rules {
+    version: Version,
+    host: Option<Span>,
+    fields: Framing,
+}
+
+impl Rules {
+    /// Judges a field of `head`.
     #[inline]
-    fn field(&mut self, window: &[u8], start: usize, end: usize) -> Result<(), RequestError> {
-        let leading = window[start..end].iter().take_while(|byte| b" \t".contains(byte)).count();
-        let value = trim(&window[start + leading..end]);
-        let value_span = Span::new(start + leading, start + leading + value.len());
-        self.fields.push(FieldSpan { name: self.name, value: value_span });
-        let name = self.name.of(window);
-        let version = self.version.unwrap_or(Version::Http11);
+    fn field(&mut self, head: &[u8], field: FieldSpan) -> Result<(), RequestError> {
+        let (name, value) = (field.name.of(head), field.value.of(head));
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
-                if self.host.replace(value_span).is_some() {
+                if self.host.replace(field.value).is_some() {
                     return Err(RequestError::RepeatedHost);
                 }
                 if !target::is_authority(value) {
                     return Err(RequestError::InvalidHost);
                 }
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => self.framing.expect(value, version)?,
-            10 if name.eq_ignore_ascii_case(b"connection") => self.framing.connection.add(value),
+            6 if name.eq_ignore_ascii_case(b"expect") => self.fields.expect(value, self.version)?,
+            10 if name.eq_ignore_ascii_case(b"connection") => self.fields.connection.add(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                self.framing.content_length(value)?;
+                self.fields.content_length(value)?;
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.framing.transfer_encoding(value, version)?;
+                self.fields.transfer_encoding(value, self.version)?;
             }
             _ => {}
         }
         Ok(())
     }
-}
 
-/// Judges the byte that `rest` starts with, which has no place in its line: the line's end came
-/// too early, a line ends wrongly, or the byte is foreign.
-#[cold]
-fn line_fault(
-    rest: &[u8],
-    ended: RequestError,
-    foreign: RequestError,
-) -> Result<Step, RequestError> {
-    match rest {
-        [] | [b'\r'] => Ok(Step::More),
-        [b'\r', b'\n', ..] => Err(ended),
-        [b'\r', ..] => Err(RequestError::BareCarriageReturn),
-        [b'\n', ..] => Err(RequestError::BareLineFeed),
-        _ => Err(foreign),
+    /// All fields are there: what only their whole can tell.
+    fn framing(&self) -> Result<BodyFraming, RequestError> {
+        if self.version == Version::Http11 && self.host.is_none() {
+            return Err(RequestError::MissingHost);
+        }
+        match self.fields.length {
+            Some(_) if self.fields.chunked => Err(RequestError::AmbiguousLength),
+            None if self.fields.chunked => Ok(BodyFraming::Chunked),
+            None | Some(0) => Ok(BodyFraming::None),
+            Some(length) => Ok(BodyFraming::Length(length)),
+        }
     }
 }

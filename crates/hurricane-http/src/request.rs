@@ -6,11 +6,12 @@ use crate::target::Target;
 use crate::{Body, HeadParser, Limits, Outlet, RequestError};
 
 /// HTTP version of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0
     Http10,
     /// HTTP/1.1
+    #[default]
     Http11,
 }
 
@@ -46,6 +47,19 @@ impl Span {
     pub(crate) fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end && u32::try_from(end).is_ok());
         Self { start: start as u32, end: end as u32 }
+    }
+
+    /// Where `part`, which borrows from `head`, stands in it.
+    #[inline]
+    pub(crate) fn within(head: &[u8], part: &[u8]) -> Self {
+        let start = part.as_ptr().addr() - head.as_ptr().addr();
+        Self::new(start, start + part.len())
+    }
+
+    /// The first byte's offset.
+    #[inline]
+    pub(crate) fn start(self) -> usize {
+        self.start as usize
     }
 
     /// The bytes of `head` that it spans.

@@ -20,18 +20,14 @@ pub(crate) struct Target {
     pub(crate) authority: Option<Span>,
 }
 
-/// How many of the first bytes may stand in a target. Bytes outside the URI grammar that
-/// browsers send unencoded are let through; a `#` is not, and neither is a control byte or space.
-#[inline]
-pub(crate) fn prefix_len(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .position(|&byte| byte <= b' ' || byte == b'#' || byte == 0x7f)
-        .unwrap_or(bytes.len())
+/// Whether a byte may stand in a target. Bytes outside the URI grammar that browsers send
+/// unencoded are let through; a `#` is not, and neither is a control byte or space.
+pub(crate) fn is_target_byte(byte: u8) -> bool {
+    byte > b' ' && byte != b'#' && byte != 0x7f
 }
 
 impl Target {
-    /// Takes `head[start..end]` apart, of bytes that [`prefix_len`] has let through.
+    /// Takes `head[start..end]` apart, of bytes that [`is_target_byte`] lets through.
     pub(crate) fn parse(
         method: &[u8],
         head: &[u8],

@@ -276,12 +276,16 @@ fn field_lines_are_held_to_the_grammar() {
         ("A\rB: c\r\n", RequestError::BareCarriageReturn),
         ("\rA: b\r\n", RequestError::BareCarriageReturn),
         ("A: b\nC: d\r\n", RequestError::BareLineFeed),
+        ("A: b\n", RequestError::BareLineFeed),
+        ("A:\n", RequestError::BareLineFeed),
         ("A\n: b\r\n", RequestError::BareLineFeed),
         ("\n", RequestError::BareLineFeed),
     ];
     for (fields, expected) in cases {
         check(get(fields), expected);
     }
+    check("GET / HTTP/1.1\nHost: a\n\n", RequestError::BareLineFeed);
+    check("GET / HTTP/1.1\r\nHost: a\r\n\n", RequestError::BareLineFeed);
     check("GET / HTTP/1.1\r\n Host: a\r\n\r\n", RequestError::SpaceBeforeFirstField);
     check("GET / HTTP/1.1\r\n\tHost: a\r\n\r\n", RequestError::SpaceBeforeFirstField);
 }
@@ -443,6 +447,34 @@ fn heads_up_to_each_limit_pass_and_longer_ones_are_refused_without_their_end() {
     let of_fields = |count: usize| format!("GET / HTTP/1.0\r\n{}\r\n", "A:b\r\n".repeat(count));
     assert!(matches!(parse_with(of_fields(3).as_bytes(), &limits), Ok(Some(_))));
     assert_eq!(parse_with(of_fields(4).as_bytes(), &limits).unwrap_err(), too_many);
+}
+
+#[test]
+fn heads_of_any_number_of_fields_pass_where_the_limit_allows_it() {
+    let limits = Limits { header_count_max: 300, ..Limits::default() };
+    for count in [127, 128, 129, 300] {
+        let input = get(&"A: b\r\n".repeat(count - 1));
+        let (head, consumed) = parse_with(&input, &limits).unwrap().unwrap();
+        assert_eq!((head.headers().len(), consumed), (count, input.len()));
+    }
+    let too_many = RequestError::TooManyFields { limit: 300 };
+    assert_eq!(parse_with(&get(&"A: b\r\n".repeat(300)), &limits).unwrap_err(), too_many);
+}
+
+#[test]
+fn each_byte_is_judged_the_same_whole_and_split_wherever_it_stands() {
+    // Longer than the steps in which a value is looked at.
+    let valid = b"\r\nPUT /a?b HTTP/1.1\r\nHost: a:1\r\n\
+        X-Name: of more than thirty-two bytes, a tab:\t.\r\nContent-Length: 5\r\n\r\n";
+    for at in 0..valid.len() {
+        for byte in 0..=255 {
+            let mut input = valid.to_vec();
+            input[at] = byte;
+            let whole = Head::parse(&input, &Limits::default());
+            let split = parse_at(&input, 0..input.len(), &Limits::default());
+            assert_eq!(essence(&whole), essence(&split), "{byte:#x} at {at}");
+        }
+    }
 }
 
 #[test]

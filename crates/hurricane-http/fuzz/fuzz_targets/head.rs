@@ -1,4 +1,5 @@
-//! A head is judged the same whole and byte by byte.
+//! A head is judged the same whole, where httparse sees it first, and byte by byte, where the
+//! state machine does.
 #![no_main]
 
 use hurricane_http::{Head, HeadParser, Limits};

@@ -1,1 +1,40 @@
-//! Placeholder.
+//! CPython for Hurricane: serves a WSGI application on threads beside a worker's loop, and is the
+//! extension module `hurricane._core`.
+//!
+//! A service like any other on the `hurricane` crate: it brings an `Application`, checks, and the
+//! way to fork a process that has an interpreter in it.
+//!
+//! Invariants:
+//! - The loop never waits for the interpreter lock.
+//! - An application's `close` is called on the thread that ran the application.
+//! - A request whose peer has left before its turn is not run.
+
+mod application;
+mod call;
+mod check;
+mod environ;
+mod exchange;
+mod file_wrapper;
+mod input;
+mod pool;
+mod respond;
+mod service;
+mod transmission;
+
+use pyo3::prelude::*;
+
+/// The extension module `hurricane._core`.
+#[pymodule(gil_used = true)]
+mod _core {
+    #[pymodule_export]
+    use crate::file_wrapper::FileWrapper;
+    #[pymodule_export]
+    use crate::service::{flags, main, serve};
+
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", hurricane::VERSION)
+    }
+}

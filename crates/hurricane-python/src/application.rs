@@ -1,0 +1,198 @@
+//! A WSGI application as a worker's [`Application`]: requests go to the pool, threads run them,
+//! a monitor watches both.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use hurricane::WorkerContext;
+use hurricane_http::{Application, Reply, Request, Response, Rest, Written};
+use hurricane_scoreboard::{Monotonic, Scoreboard, Slot};
+use pyo3::prelude::*;
+
+use crate::call::{Callee, call};
+use crate::environ::{Memory, Template};
+use crate::exchange::{Exchange, exchange};
+use crate::file_wrapper::FileWrapper;
+use crate::pool::{Next, Pool};
+use crate::transmission::TransmissionLimits;
+
+/// Stack of an application thread: what the interpreter's main thread has.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+/// How often the monitor looks while jobs wait.
+const BUSY_LOOK: Duration = Duration::from_millis(1);
+/// How often it looks otherwise.
+const CALM_LOOK: Duration = Duration::from_millis(100);
+/// Looks without a waiting job after which it is calm.
+const CALM_AFTER: u32 = 20;
+/// How long active threads may take no job before the monitor tries the interpreter lock.
+const PULSE: Duration = Duration::from_millis(500);
+/// The longest wait, at the end of a worker, for threads that are closing what they have sent.
+const LAST_CLOSES: Duration = Duration::from_secs(5);
+
+/// A WSGI application on this worker.
+pub(crate) struct WsgiApplication(Arc<Shared>);
+
+struct Shared {
+    pool: Pool<Job>,
+    callee: Callee,
+    board: Scoreboard,
+    /// Below `board.slots()`.
+    slot: usize,
+}
+
+struct Job {
+    request: Request,
+    exchange: Exchange,
+}
+
+impl WsgiApplication {
+    /// Starts the threads of this worker.
+    pub(crate) fn start(context: &WorkerContext, application: &Py<PyAny>) -> PyResult<Self> {
+        let threads = context.threads.max(1);
+        let limits = TransmissionLimits {
+            write_timeout: context.limits.write_timeout,
+            rest_bytes_max: context.limits.response_memory_bytes_max,
+        };
+        let multiprocess = context.config.workers.get() > 1;
+        let callee = Python::attach(|py| {
+            let wrapper = py.get_type::<FileWrapper>();
+            let template = Template::new(py, wrapper.as_any(), threads > 1, multiprocess)?;
+            let logger = py
+                .import("logging")?
+                .call_method1("getLogger", ("hurricane.server.application",))?
+                .unbind();
+            let application = application.clone_ref(py);
+            PyResult::Ok(Callee { application, template, limits, logger })
+        })?;
+        let shared = Arc::new(Shared {
+            pool: Pool::new(threads, context.limits.queue_len_max),
+            callee,
+            board: context.board.clone(),
+            slot: context.index,
+        });
+        shared.slot().set_capacity(threads);
+        for index in 0..threads {
+            let shared = Arc::clone(&shared);
+            spawn(format!("application-{index}"), move || shared.serve(index))?;
+        }
+        let watched = Arc::clone(&shared);
+        spawn("monitor".to_owned(), move || watched.monitor())?;
+        Ok(Self(shared))
+    }
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(work).map(drop)
+}
+
+impl Application for WsgiApplication {
+    const USES_OUTLET: bool = true;
+
+    fn call(&self, request: Request) -> impl Future<Output = Reply> {
+        let mut request = Some(request);
+        let mut answer = None;
+        poll_fn(move |cx| {
+            if let Some(request) = request.take() {
+                let (exchange, waiting) = exchange(cx);
+                self.0.slot().request_queued();
+                if self.0.pool.push(Job { request, exchange }).is_err() {
+                    self.0.slot().request_dequeued();
+                    self.0.slot().shed();
+                    return Poll::Ready(busy().into());
+                }
+                answer = Some(waiting);
+            }
+            answer
+                .as_mut()
+                .map_or(Poll::Pending, |answer| Pin::new(answer).poll(cx).map(Reply::Written))
+        })
+    }
+}
+
+fn busy() -> Response {
+    Response::text("The server is busy\n").with_status(503).with_header("Retry-After", "1")
+}
+
+impl Drop for WsgiApplication {
+    fn drop(&mut self) {
+        // The loop has ended and every response is out; a thread may still be in `close`.
+        let end = Instant::now() + LAST_CLOSES;
+        while self.0.pool.look().active > 0 && Instant::now() < end {
+            std::thread::park_timeout(BUSY_LOOK);
+        }
+    }
+}
+
+impl Shared {
+    fn slot(&self) -> &Slot {
+        self.board.slot(self.slot).expect("the worker has checked its slot")
+    }
+
+    /// The life of an application thread.
+    fn serve(&self, index: usize) {
+        self.pool.enlist(index);
+        Python::attach(|py| {
+            let mut memory = Memory::default();
+            loop {
+                match self.pool.next(index) {
+                    Next::Job(job) => self.run(py, job, &mut memory),
+                    Next::Wait => py.detach(|| self.pool.wait(index)),
+                }
+            }
+        });
+    }
+
+    fn run(&self, py: Python<'_>, job: Job, memory: &mut Memory) {
+        let Job { mut request, exchange } = job;
+        let slot = self.slot();
+        slot.request_dequeued();
+        let outlet = request.outlet.take().filter(|outlet| !outlet.peer_has_left());
+        let Some(outlet) = outlet else {
+            let nothing = Written { status: 0, keep_alive: false, rest: Rest::default() };
+            return exchange.complete(nothing, true);
+        };
+        slot.request_began(Monotonic::now());
+        call(py, &self.callee, memory, request, outlet, |reply, wake| {
+            slot.answered(reply.status);
+            exchange.complete(reply, wake);
+        });
+        slot.request_ended(Monotonic::now());
+    }
+
+    /// The life of the monitor: reinforces the pool, tells whether the interpreter answers.
+    fn monitor(&self) {
+        self.pool.enlist_monitor();
+        let mut calm_looks = 0;
+        let mut progress = (0, Instant::now());
+        loop {
+            let look = self.pool.look();
+            self.slot().set_oldest(look.oldest.map_or(Monotonic::NEVER, ago));
+            if look.active == 0 || look.taken != progress.0 {
+                progress = (look.taken, Instant::now());
+            } else if progress.1.elapsed() > PULSE {
+                self.try_interpreter();
+                progress.1 = Instant::now();
+            }
+            calm_looks = if look.queued > 0 { 0 } else { calm_looks + 1 };
+            let is_calm = calm_looks > CALM_AFTER;
+            self.pool.watch(if is_calm { CALM_LOOK } else { BUSY_LOOK }, is_calm);
+            self.pool.reinforce(look);
+        }
+    }
+
+    /// Takes the interpreter lock once, and publishes how long that takes: a view that holds it
+    /// in C stops every other thread, and the loop would not notice.
+    fn try_interpreter(&self) {
+        self.slot().set_interpreter_wait(Monotonic::now());
+        Python::attach(|_| ());
+        self.slot().set_interpreter_wait(Monotonic::NEVER);
+    }
+}
+
+fn ago(moment: Instant) -> Monotonic {
+    let age = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    Monotonic::from_nanos(Monotonic::now().as_nanos().saturating_sub(age).max(1))
+}

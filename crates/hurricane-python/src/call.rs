@@ -1,0 +1,205 @@
+//! One request through a WSGI application, on the calling thread, by PEP 3333.
+
+use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts, Rest, Written};
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::environ::{Memory, Template, environ};
+use crate::file_wrapper::FileWrapper;
+use crate::input::Input;
+use crate::respond::{Announced, StartResponse};
+use crate::transmission::{Transmission, TransmissionError, TransmissionLimits};
+
+/// What every call of an application needs.
+pub(crate) struct Callee {
+    pub(crate) application: Py<PyAny>,
+    pub(crate) template: Template,
+    pub(crate) limits: TransmissionLimits,
+    /// The logger that the application's exceptions go to.
+    pub(crate) logger: Py<PyAny>,
+}
+
+/// Runs the application and sends its response. `complete` is given the reply, and whether the
+/// loop must be woken for it, when all of it is under way; the application's `close` is called
+/// after that, on this thread.
+pub(crate) fn call(
+    py: Python<'_>,
+    callee: &Callee,
+    memory: &mut Memory,
+    mut request: Request,
+    outlet: Outlet,
+    complete: impl FnOnce(Written, bool),
+) {
+    let facts = RequestFacts::of(&request.head, request.keep_alive);
+    let transmission = Transmission::new(outlet, facts, callee.limits);
+    let start = match Bound::new(py, StartResponse { transmission }) {
+        Ok(start) => start,
+        Err(error) => {
+            log(py, callee, &request, &error);
+            return complete(Written { status: 0, keep_alive: false, rest: Rest::default() }, true);
+        }
+    };
+    let mut result = None;
+    let outcome = run(py, callee, memory, &mut request, &start, &mut result);
+    let file = match outcome {
+        Ok(file) => file,
+        Err(error) => {
+            if !is_departure(py, &error, &start) {
+                log(py, callee, &request, &error);
+            }
+            apologise(py, &start);
+            None
+        }
+    };
+    let (reply, wake) = {
+        let transmission = &mut start.borrow_mut().transmission;
+        let ended = transmission.finish(py, file);
+        if let Some(fault) = transmission.length_fault() {
+            tracing::warn!(
+                target = %String::from_utf8_lossy(request.head.target()),
+                "the application gave {fault} bytes than its Content-Length; connection closed"
+            );
+        }
+        ended
+    };
+    complete(reply, wake);
+    if let Some(result) = result
+        && let Err(error) = close(&result)
+    {
+        log(py, callee, &request, &error);
+    }
+}
+
+/// Calls the application and sends what it gives; a file is left to the loop.
+fn run<'py>(
+    py: Python<'py>,
+    callee: &Callee,
+    memory: &mut Memory,
+    request: &mut Request,
+    start: &Bound<'py, StartResponse>,
+    result: &mut Option<Bound<'py, PyAny>>,
+) -> PyResult<Option<File>> {
+    let environ = environ(py, &callee.template, memory, request)?;
+    let input = Bound::new(py, Input::new(std::mem::take(&mut request.body)))?;
+    environ.set_item(intern!(py, "wsgi.input"), input)?;
+    let returned = callee.application.bind(py).call1((environ, start))?;
+    let returned = &*result.insert(returned);
+    if let Ok(wrapper) = returned.cast_exact::<FileWrapper>()
+        && let Some(file) = wrapper.get().regular_file(py)
+    {
+        start.borrow_mut().transmission.begin(BodyLength::Known(file.len))?;
+        return Ok(Some(file));
+    }
+    if is_finished(returned)? {
+        send_finished(py, returned, start)?;
+    } else {
+        send_stream(py, returned, start)?;
+    }
+    Ok(None)
+}
+
+/// Whether all bytes of the body are there, so that looking at them before the first is sent
+/// delays nothing: lists and tuples, and Django's responses that say so.
+fn is_finished(returned: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if returned.is_exact_instance_of::<PyList>() || returned.is_exact_instance_of::<PyTuple>() {
+        return Ok(true);
+    }
+    let streaming = returned.getattr_opt(intern!(returned.py(), "streaming"))?;
+    Ok(streaming.is_some_and(|streaming| streaming.extract::<bool>().is_ok_and(|is| !is)))
+}
+
+fn send_finished(
+    py: Python<'_>,
+    returned: &Bound<'_, PyAny>,
+    start: &Bound<'_, StartResponse>,
+) -> PyResult<()> {
+    let mut parts = Vec::with_capacity(1);
+    let mut length = 0;
+    for part in returned.try_iter()? {
+        let part = as_bytes(part?)?;
+        length += part.as_bytes().len() as u64;
+        parts.push(part);
+    }
+    let transmission = &mut start.borrow_mut().transmission;
+    transmission.begin(BodyLength::Known(length))?;
+    let last = parts.len().saturating_sub(1);
+    for (index, part) in parts.iter().enumerate() {
+        transmission.send(py, part.as_bytes(), index == last)?;
+    }
+    Ok(())
+}
+
+fn send_stream(
+    py: Python<'_>,
+    returned: &Bound<'_, PyAny>,
+    start: &Bound<'_, StartResponse>,
+) -> PyResult<()> {
+    for part in returned.try_iter()? {
+        let part = as_bytes(part?)?;
+        if part.as_bytes().is_empty() {
+            continue;
+        }
+        let transmission = &mut start.borrow_mut().transmission;
+        transmission.begin(BodyLength::Unknown)?;
+        if !transmission.has_body() {
+            return Ok(());
+        }
+        transmission.send(py, part.as_bytes(), false)?;
+    }
+    let transmission = &mut start.borrow_mut().transmission;
+    Ok(transmission.begin(BodyLength::Known(0))?)
+}
+
+fn as_bytes(part: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyBytes>> {
+    part.cast_into::<PyBytes>().map_err(|error| {
+        let kind = error.into_inner().get_type();
+        PyTypeError::new_err(format!("a WSGI body is made of bytes, not {kind}"))
+    })
+}
+
+/// Answers 500 when nothing has been sent; else ends the connection, so that the peer sees that
+/// the body is not whole.
+fn apologise(py: Python<'_>, start: &Bound<'_, StartResponse>) {
+    let Ok(mut start) = start.try_borrow_mut() else { return };
+    let transmission = &mut start.transmission;
+    if transmission.has_begun() {
+        return transmission.fail();
+    }
+    const APOLOGY: &[u8] = b"Internal Server Error\n";
+    transmission.take_back();
+    transmission.announce(Announced::plain(500));
+    let sent = transmission
+        .begin(BodyLength::Known(APOLOGY.len() as u64))
+        .and_then(|()| transmission.send(py, APOLOGY, true));
+    if sent.is_err() {
+        transmission.fail();
+    }
+}
+
+/// Whether the exception only says that the peer has left.
+fn is_departure(py: Python<'_>, error: &PyErr, start: &Bound<'_, StartResponse>) -> bool {
+    error.is_instance_of::<pyo3::exceptions::PyConnectionError>(py)
+        && start.borrow().transmission.has_begun()
+        && error.to_string().ends_with(&TransmissionError::PeerLeft.to_string())
+}
+
+fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Some(close) = result.getattr_opt(intern!(result.py(), "close"))? {
+        close.call0()?;
+    }
+    Ok(())
+}
+
+fn log(py: Python<'_>, callee: &Callee, request: &Request, error: &PyErr) {
+    let target = String::from_utf8_lossy(request.head.target()).into_owned();
+    let arguments = ("%s %s: the application raised", request.head.method(), target);
+    let keywords = pyo3::types::PyDict::new(py);
+    let logged = keywords
+        .set_item("exc_info", error.value(py))
+        .and_then(|()| callee.logger.bind(py).call_method("error", arguments, Some(&keywords)));
+    if logged.is_err() {
+        tracing::error!(%error, "the application raised, and its exception cannot be logged");
+    }
+}

@@ -1,0 +1,245 @@
+//! Builds `environ` from a request: a copied template plus what the request says.
+#![expect(unsafe_code, reason = "two calls of the C API that PyO3 does not wrap")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use hurricane_http::{BodyFraming, Header, Request, Version};
+use pyo3::exceptions::PyMemoryError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use pyo3::{ffi, intern};
+
+/// Names of fields that a thread remembers the key of.
+const KEYS_MAX: usize = 512;
+
+/// What does not change from request to request: the dictionary that each environ starts as.
+pub(crate) struct Template(Py<PyDict>);
+
+impl Template {
+    /// `multiprocess`: whether there are other workers.
+    pub(crate) fn new(
+        py: Python<'_>,
+        file_wrapper: &Bound<'_, PyAny>,
+        multithread: bool,
+        multiprocess: bool,
+    ) -> PyResult<Self> {
+        let template = PyDict::new(py);
+        template.set_item(intern!(py, "wsgi.version"), (1, 0))?;
+        template.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "http"))?;
+        let errors = py.import("sys")?.getattr("stderr")?;
+        template.set_item(intern!(py, "wsgi.errors"), errors)?;
+        template.set_item(intern!(py, "wsgi.multithread"), multithread)?;
+        template.set_item(intern!(py, "wsgi.multiprocess"), multiprocess)?;
+        template.set_item(intern!(py, "wsgi.run_once"), false)?;
+        template.set_item(intern!(py, "wsgi.input_terminated"), true)?;
+        template.set_item(intern!(py, "wsgi.file_wrapper"), file_wrapper)?;
+        template.set_item(intern!(py, "SCRIPT_NAME"), intern!(py, ""))?;
+        let software = concat!("hurricane/", env!("CARGO_PKG_VERSION"));
+        template.set_item(intern!(py, "SERVER_SOFTWARE"), software)?;
+        Ok(Self(template.unbind()))
+    }
+}
+
+/// A thread's memory of keys and values that come again and again.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// By field name as sent; `None`: the field is dropped.
+    keys: HashMap<Box<str>, Option<Py<PyString>>>,
+    host: Option<(Box<[u8]>, Py<PyString>, Option<Py<PyString>>)>,
+    peer: Option<(std::net::IpAddr, Py<PyString>)>,
+    port: Option<(u16, Py<PyString>)>,
+}
+
+/// The environ of `request`, without `wsgi.input`.
+pub(crate) fn environ<'py>(
+    py: Python<'py>,
+    template: &Template,
+    memory: &mut Memory,
+    request: &Request,
+) -> PyResult<Bound<'py, PyDict>> {
+    let environ = template.0.bind(py).copy()?;
+    let head = &request.head;
+    environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, head.method()))?;
+    environ.set_item(intern!(py, "PATH_INFO"), path_info(py, head.path())?)?;
+    environ.set_item(intern!(py, "QUERY_STRING"), latin1(py, head.query())?)?;
+    let target = latin1(py, head.target())?;
+    environ.set_item(intern!(py, "RAW_URI"), &target)?;
+    environ.set_item(intern!(py, "REQUEST_URI"), target)?;
+    let protocol = match head.version() {
+        Version::Http10 => intern!(py, "HTTP/1.0"),
+        Version::Http11 => intern!(py, "HTTP/1.1"),
+    };
+    environ.set_item(intern!(py, "SERVER_PROTOCOL"), protocol)?;
+    set_addresses(py, &environ, memory, request)?;
+    for header in head.headers() {
+        set_header(py, &environ, memory, header)?;
+    }
+    if !head.target().starts_with(b"/")
+        && let Some(host) = head.host()
+    {
+        // Of an absolute target the authority wins over the Host field (RFC 9112 §3.2.2).
+        environ.set_item(intern!(py, "HTTP_HOST"), latin1(py, host)?)?;
+    }
+    if head.framing() != BodyFraming::None {
+        environ.set_item(intern!(py, "CONTENT_LENGTH"), request.body.len().to_string())?;
+    }
+    Ok(environ)
+}
+
+fn method<'py>(py: Python<'py>, method: &str) -> Bound<'py, PyString> {
+    match method {
+        "GET" => intern!(py, "GET").clone(),
+        "POST" => intern!(py, "POST").clone(),
+        "HEAD" => intern!(py, "HEAD").clone(),
+        "PUT" => intern!(py, "PUT").clone(),
+        "PATCH" => intern!(py, "PATCH").clone(),
+        "DELETE" => intern!(py, "DELETE").clone(),
+        "OPTIONS" => intern!(py, "OPTIONS").clone(),
+        other => PyString::new(py, other),
+    }
+}
+
+/// The path with its percent-encoding taken off, byte for byte (PEP 3333: "bytes as latin-1").
+fn path_info<'py>(py: Python<'py>, path: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    if path == b"/" {
+        return Ok(intern!(py, "/").clone());
+    }
+    if !path.contains(&b'%') {
+        return latin1(py, path);
+    }
+    latin1(py, &unquote(path))
+}
+
+fn unquote(path: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| {
+        byte.and_then(|byte| char::from(*byte).to_digit(16))
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let mut out = Vec::with_capacity(path.len());
+    let mut index = 0;
+    while let Some(byte) = path.get(index) {
+        if *byte == b'%'
+            && let (Some(high), Some(low)) =
+                (digit(path.get(index + 1)), digit(path.get(index + 2)))
+        {
+            out.push(high << 4 | low);
+            index += 3;
+        } else {
+            out.push(*byte);
+            index += 1;
+        }
+    }
+    out
+}
+
+fn set_addresses(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    memory: &mut Memory,
+    request: &Request,
+) -> PyResult<()> {
+    let peer = request.peer.ip();
+    if memory.peer.as_ref().is_none_or(|(known, _)| *known != peer) {
+        memory.peer = Some((peer, PyString::new(py, &peer.to_string()).unbind()));
+    }
+    let address = memory.peer.as_ref().map(|(_, address)| address.bind(py));
+    environ.set_item(intern!(py, "REMOTE_ADDR"), address)?;
+    environ.set_item(intern!(py, "REMOTE_PORT"), request.peer.port().to_string())?;
+    let host = request.head.host().unwrap_or_default();
+    if memory.host.as_ref().is_none_or(|(known, ..)| **known != *host) {
+        let (name, port) = split_host(host, request.local);
+        let name = latin1(py, &name)?.unbind();
+        let port = port.map(|port| latin1(py, port)).transpose()?.map(Bound::unbind);
+        memory.host = Some((host.into(), name, port));
+    }
+    if let Some((_, name, port)) = &memory.host {
+        environ.set_item(intern!(py, "SERVER_NAME"), name.bind(py))?;
+        if let Some(port) = port {
+            return environ.set_item(intern!(py, "SERVER_PORT"), port.bind(py));
+        }
+    }
+    let port = request.local.port();
+    if memory.port.as_ref().is_none_or(|(known, _)| *known != port) {
+        memory.port = Some((port, PyString::new(py, &port.to_string()).unbind()));
+    }
+    let port = memory.port.as_ref().map(|(_, port)| port.bind(py));
+    environ.set_item(intern!(py, "SERVER_PORT"), port)
+}
+
+/// Name and port of a Host value: the name without brackets, our address when there is none.
+fn split_host(host: &[u8], local: SocketAddr) -> (Vec<u8>, Option<&[u8]>) {
+    let (name, port) = match host.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if !host[colon..].contains(&b']') => (&host[..colon], &host[colon + 1..]),
+        _ => (host, &b""[..]),
+    };
+    let name = name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).unwrap_or(name);
+    let name = if name.is_empty() { local.ip().to_string().into_bytes() } else { name.to_vec() };
+    (name, (!port.is_empty()).then_some(port))
+}
+
+fn set_header(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    memory: &mut Memory,
+    header: Header<'_>,
+) -> PyResult<()> {
+    if !memory.keys.contains_key(header.name) {
+        if memory.keys.len() >= KEYS_MAX {
+            memory.keys.clear();
+        }
+        memory.keys.insert(header.name.into(), key(py, header.name));
+    }
+    let Some(Some(key)) = memory.keys.get(header.name) else { return Ok(()) };
+    let key = key.bind(py);
+    let value = latin1(py, header.value)?;
+    if let Some(earlier) = set_default(environ, key, &value)? {
+        let separator = if header.name.eq_ignore_ascii_case("cookie") { "; " } else { ", " };
+        let joined = format!("{}{separator}{}", earlier.str()?.to_str()?, value.to_str()?);
+        environ.set_item(key, joined)?;
+    }
+    Ok(())
+}
+
+/// The key of a field; none for those that the application does not see: names with `_` (they
+/// could pose as their twins with `-`), and what the server has dealt with.
+fn key(py: Python<'_>, name: &str) -> Option<Py<PyString>> {
+    let upper = name.to_ascii_uppercase().replace('-', "_");
+    let key = match upper.as_str() {
+        _ if name.contains('_') => return None,
+        "CONTENT_LENGTH" | "TRANSFER_ENCODING" | "TRAILER" => return None,
+        "CONTENT_TYPE" => upper,
+        _ => format!("HTTP_{upper}"),
+    };
+    Some(PyString::intern(py, &key).unbind())
+}
+
+/// `dict.setdefault`: the earlier value when there was one.
+fn set_default<'py>(
+    environ: &Bound<'py, PyDict>,
+    key: &Bound<'py, PyString>,
+    value: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = environ.py();
+    // SAFETY: all three are live objects of this interpreter; the result is borrowed from the
+    // dictionary or null with an exception set.
+    let found = unsafe { ffi::PyDict_SetDefault(environ.as_ptr(), key.as_ptr(), value.as_ptr()) };
+    if found.is_null() {
+        return Err(PyErr::fetch(py));
+    }
+    if found == value.as_ptr() {
+        return Ok(None);
+    }
+    // SAFETY: a live object; the new reference outlives later changes of the dictionary.
+    Ok(Some(unsafe { Bound::from_borrowed_ptr(py, found) }))
+}
+
+/// A str of one code point per byte.
+pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    let len = ffi::Py_ssize_t::try_from(bytes.len()).map_err(|_| PyMemoryError::new_err(()))?;
+    // SAFETY: the pointer is to `len` readable bytes; a new reference or null with an exception.
+    unsafe {
+        let text = ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), len, std::ptr::null());
+        Bound::from_owned_ptr_or_err(py, text).map(|text| text.cast_into_unchecked())
+    }
+}

@@ -1,0 +1,161 @@
+//! What Python calls: `flags`, `serve`, `main`. From there on it is the `hurricane` crate's
+//! server, with workers forked by Python's own `os.fork`.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io;
+
+use hurricane::{Args, ChildRole, Config, Forking, Logging, Server, WorkerContext};
+use pyo3::exceptions::PySystemExit;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::application::WsgiApplication;
+use crate::check;
+
+/// Describes every flag of `serve`, one dictionary each.
+#[pyfunction]
+pub(crate) fn flags(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let described = PyList::empty(py);
+    for flag in hurricane::flags() {
+        let entry = PyDict::new(py);
+        entry.set_item("name", format!("--{}", flag.name))?;
+        entry.set_item("env", flag.env)?;
+        entry.set_item("default", flag.default)?;
+        entry.set_item("help", flag.help)?;
+        entry.set_item("value_name", flag.value_name)?;
+        entry.set_item("switch", flag.is_switch)?;
+        let choices = flag.possible_values;
+        entry.set_item("choices", (!choices.is_empty()).then_some(choices))?;
+        entry.set_item("repeatable", false)?;
+        described.append(entry)?;
+    }
+    Ok(described)
+}
+
+/// Serves a loaded application; returns the exit code. See `_core.pyi`.
+#[pyfunction]
+#[pyo3(signature = (application, argv, settings, checks, prepare_fork, project))]
+pub(crate) fn serve(
+    py: Python<'_>,
+    application: Py<PyAny>,
+    argv: Vec<OsString>,
+    settings: Vec<(String, String)>,
+    checks: Option<Py<PyAny>>,
+    prepare_fork: Option<Py<PyAny>>,
+    project: String,
+) -> u8 {
+    let argv: Vec<OsString> = std::iter::once("serve".into()).chain(argv).collect();
+    match hurricane::parse(&argv, &settings) {
+        Ok(args) => Service { application, checks, prepare_fork, project }.run(py, &args),
+        Err(refusal) => refusal.report().code(),
+    }
+}
+
+/// The console script; returns the exit code. See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>) -> PyResult<u8> {
+    let argv: Vec<OsString> = std::iter::once("hurricane".into()).chain(argv).collect();
+    let asked = match hurricane::console(&argv) {
+        Ok(asked) => asked,
+        Err(refusal) => return Ok(refusal.report().code()),
+    };
+    let application = load.call1((&asked.application,))?.unbind();
+    let project = asked.application;
+    let service = Service { application, checks: None, prepare_fork: None, project };
+    Ok(service.run(py, &asked.args))
+}
+
+struct Service {
+    application: Py<PyAny>,
+    /// Called in the process that answers probes.
+    checks: Option<Py<PyAny>>,
+    /// Called in the supervisor before each fork.
+    prepare_fork: Option<Py<PyAny>>,
+    /// What is served, for the log.
+    project: String,
+}
+
+impl Service {
+    fn run(self, py: Python<'_>, args: &Args) -> u8 {
+        let config = match Config::of_this_process(args) {
+            Ok(config) => config,
+            Err(refusal) => return refusal.report().code(),
+        };
+        Logging::new(config.log_format, config.log_level).install();
+        tracing::debug!(project = %self.project, "application loaded");
+        py.detach(move || {
+            let (interval, timeout) = (config.check_interval, config.check_timeout);
+            let Self { application, checks, prepare_fork, .. } = self;
+            let forking = Forking {
+                fork: Box::new(move || fork(prepare_fork.as_ref())),
+                in_child: Box::new(in_child),
+                exit: Box::new(exit),
+            };
+            let checks = move || {
+                checks
+                    .as_ref()
+                    .map_or_else(Vec::new, |collect| check::collect(collect, interval, timeout))
+            };
+            let make = move |context: WorkerContext| {
+                WsgiApplication::start(&context, &application).unwrap_or_else(|error| {
+                    tracing::error!(%error, "the worker's threads cannot be started");
+                    match exit(1) {}
+                })
+            };
+            Server::new(config).run_forked(forking, checks, make).code()
+        })
+    }
+}
+
+/// `os.fork`, so that Python's own preparations and `os.register_at_fork` hooks run.
+fn fork(prepare: Option<&Py<PyAny>>) -> io::Result<i32> {
+    Python::attach(|py| {
+        if let Some(prepare) = prepare {
+            prepare.bind(py).call0()?;
+        }
+        py.import(intern!(py, "os"))?.call_method0(intern!(py, "fork"))?.extract::<i32>()
+    })
+    .map_err(io::Error::other)
+}
+
+/// Ctrl-C is the supervisor's business: Python must not raise `KeyboardInterrupt` in children.
+fn in_child(_role: ChildRole) {
+    let ignored = Python::attach(|py| {
+        let signal = py.import("signal")?;
+        signal.call_method1("set_wakeup_fd", (-1,))?;
+        PyResult::Ok(())
+    });
+    if let Err(error) = ignored {
+        tracing::debug!(%error, "a wakeup descriptor stays set in the child");
+    }
+}
+
+/// Ends a child as the interpreter would: runs exit functions and flushes, but does not return
+/// into the code that had called `serve`.
+fn exit(code: i32) -> Infallible {
+    Python::attach(|py| {
+        let run = |module: &str, function: &str| -> PyResult<()> {
+            py.import(module)?.call_method0(function).map(drop)
+        };
+        let flush = |stream: &str| -> PyResult<()> {
+            py.import("sys")?.getattr(stream)?.call_method0("flush").map(drop)
+        };
+        let ended = run("atexit", "_run_exitfuncs")
+            .and_then(|()| flush("stdout"))
+            .and_then(|()| flush("stderr"));
+        if let Err(error) = ended
+            && !error.is_instance_of::<PySystemExit>(py)
+        {
+            tracing::warn!(%error, "an exit function failed");
+        }
+    });
+    process_exit(code)
+}
+
+#[expect(unsafe_code, reason = "nix has no _exit")]
+fn process_exit(code: i32) -> ! {
+    // SAFETY: ends the process at once; nothing of ours needs to be dropped.
+    unsafe { nix::libc::_exit(code) }
+}

@@ -1,0 +1,291 @@
+//! One response on its way from the application's thread to the peer.
+//!
+//! The thread writes on the socket itself, without waiting as long as the socket takes it. Of a
+//! response that is known to its end, a rest that does not fit is left to the loop; while an
+//! application still produces, the thread waits for a slow peer, without the interpreter lock.
+
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hurricane_http::{
+    BodyLength, FINAL_CHUNK, File, HttpDate, Outlet, RequestFacts, ResponseError, Rest,
+    TransferFraming, Written, chunk_prefix,
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, sendmsg};
+use pyo3::Python;
+
+use crate::respond::Announced;
+
+/// Bytes of a body that are copied behind its head rather than sent from where they are.
+const COPY_BYTES_MAX: usize = 16 * 1024;
+
+/// Why a response cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TransmissionError {
+    /// The application gave bytes before it called start_response.
+    #[error("the application has not called start_response")]
+    NotAnnounced,
+    /// What the application announced cannot be sent.
+    #[error("the application's response cannot be sent: {0}")]
+    Invalid(#[from] ResponseError),
+    /// The peer has left, or takes nothing for too long.
+    #[error("the peer has left")]
+    PeerLeft,
+}
+
+/// How a response is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TransmissionLimits {
+    /// The longest wait for a peer that takes nothing.
+    pub(crate) write_timeout: Duration,
+    /// Bytes that may be left to the loop.
+    pub(crate) rest_bytes_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The head has not been encoded.
+    Head,
+    /// `left`: bytes that the head still promises; `u64::MAX` where it promises no number.
+    Body { framing: TransferFraming, left: u64 },
+    /// Nothing more may be sent.
+    Failed,
+}
+
+/// A response under way.
+#[derive(Debug)]
+pub(crate) struct Transmission {
+    outlet: Outlet,
+    facts: RequestFacts,
+    limits: TransmissionLimits,
+    announced: Option<Announced>,
+    phase: Phase,
+    /// Encoded bytes that are not yet sent.
+    out: Vec<u8>,
+    keep_alive: bool,
+    status: u16,
+    /// The application gave more bytes than its Content-Length.
+    is_overrun: bool,
+}
+
+thread_local! {
+    static DATE: std::cell::RefCell<HttpDate> = std::cell::RefCell::new(HttpDate::new(0));
+}
+
+fn with_date<R>(render: impl FnOnce(&HttpDate) -> R) -> R {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    DATE.with_borrow_mut(|date| {
+        date.update(seconds);
+        render(date)
+    })
+}
+
+impl Transmission {
+    pub(crate) fn new(outlet: Outlet, facts: RequestFacts, limits: TransmissionLimits) -> Self {
+        Self {
+            outlet,
+            facts,
+            limits,
+            announced: None,
+            phase: Phase::Head,
+            out: Vec::new(),
+            keep_alive: facts.keep_alive,
+            status: 0,
+            is_overrun: false,
+        }
+    }
+
+    /// Takes what the application announces, in place of what it announced before.
+    pub(crate) fn announce(&mut self, announced: Announced) {
+        self.status = announced.status();
+        self.announced = Some(announced);
+    }
+
+    pub(crate) fn has_announced(&self) -> bool {
+        self.announced.is_some()
+    }
+
+    /// Whether the head has been encoded and may be on the wire: it cannot be taken back.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.phase != Phase::Head
+    }
+
+    /// Whether the peer gets the bytes that are sent: not after HEAD, 204 and 304.
+    pub(crate) fn has_body(&self) -> bool {
+        !matches!(self.phase, Phase::Body { framing: TransferFraming::None, .. })
+    }
+
+    /// Whether the application gave another number of bytes than it had announced.
+    pub(crate) fn length_fault(&self) -> Option<&'static str> {
+        match self.phase {
+            _ if self.is_overrun => Some("more"),
+            Phase::Body { framing: TransferFraming::Length(_), left: 1.. } => Some("fewer"),
+            _ => None,
+        }
+    }
+
+    /// Encodes the head, unless that was done.
+    pub(crate) fn begin(&mut self, length: BodyLength) -> Result<(), TransmissionError> {
+        if self.phase != Phase::Head {
+            return Ok(());
+        }
+        let announced = self.announced.as_ref().ok_or(TransmissionError::NotAnnounced)?;
+        let (out, facts) = (&mut self.out, self.facts);
+        let (framing, keep_alive) = with_date(|date| announced.encode(out, length, facts, date))?;
+        self.keep_alive = keep_alive;
+        let left = match framing {
+            TransferFraming::None => 0,
+            TransferFraming::Length(length) => length,
+            TransferFraming::Chunked | TransferFraming::Close => u64::MAX,
+        };
+        self.phase = Phase::Body { framing, left };
+        Ok(())
+    }
+
+    /// Sends bytes of the body, behind the head where it is still to be sent. `is_last`: nothing
+    /// follows, so what does not fit may be left to the loop.
+    pub(crate) fn send(
+        &mut self,
+        py: Python<'_>,
+        data: &[u8],
+        is_last: bool,
+    ) -> Result<(), TransmissionError> {
+        let Phase::Body { framing, left } = &mut self.phase else {
+            return Err(TransmissionError::PeerLeft);
+        };
+        let data = if data.len() as u64 > *left {
+            self.is_overrun = *framing != TransferFraming::None;
+            &data[..usize::try_from(*left).unwrap_or(usize::MAX)]
+        } else {
+            data
+        };
+        if *left != u64::MAX {
+            *left -= data.len() as u64;
+        }
+        let is_chunked = *framing == TransferFraming::Chunked && !data.is_empty();
+        if is_chunked {
+            chunk_prefix(&mut self.out, data.len());
+        }
+        if data.len() <= COPY_BYTES_MAX {
+            self.out.extend_from_slice(data);
+            if is_chunked {
+                self.out.extend_from_slice(b"\r\n");
+            }
+            if is_last { Ok(()) } else { self.flush(py, &[], 0) }
+        } else {
+            let rest_max = if is_last { self.limits.rest_bytes_max } else { 0 };
+            self.flush(py, data, rest_max)?;
+            if is_chunked {
+                self.out.extend_from_slice(b"\r\n");
+            }
+            Ok(())
+        }
+    }
+
+    /// Sends `out` and `data` behind it until at most `rest_max` bytes are left; those are copied
+    /// to `out`.
+    fn flush(
+        &mut self,
+        py: Python<'_>,
+        mut data: &[u8],
+        rest_max: usize,
+    ) -> Result<(), TransmissionError> {
+        let mut sent_of_out = 0;
+        let result = loop {
+            let parts = [IoSlice::new(&self.out[sent_of_out..]), IoSlice::new(data)];
+            let left = parts[0].len() + parts[1].len();
+            if left == 0 {
+                break Ok(());
+            }
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            match sendmsg::<()>(self.outlet.as_fd().as_raw_fd(), &parts, &[], flags, None) {
+                Ok(sent) => {
+                    let of_out = sent.min(parts[0].len());
+                    sent_of_out += of_out;
+                    data = &data[sent - of_out..];
+                }
+                Err(nix::Error::EINTR) => {}
+                Err(nix::Error::EAGAIN) if left <= rest_max => break Ok(()),
+                Err(nix::Error::EAGAIN) => {
+                    if !self.wait_writable(py) {
+                        break Err(TransmissionError::PeerLeft);
+                    }
+                }
+                Err(_) => break Err(TransmissionError::PeerLeft),
+            }
+        };
+        self.out.drain(..sent_of_out);
+        self.out.extend_from_slice(data);
+        if result.is_err() {
+            self.fail();
+        }
+        result
+    }
+
+    fn wait_writable(&self, py: Python<'_>) -> bool {
+        let timeout = PollTimeout::try_from(self.limits.write_timeout).unwrap_or(PollTimeout::MAX);
+        py.detach(|| {
+            let mut socket = [PollFd::new(self.outlet.as_fd(), PollFlags::POLLOUT)];
+            loop {
+                match poll(&mut socket, timeout) {
+                    Err(nix::Error::EINTR) => {}
+                    ready => return ready.is_ok_and(|ready| ready > 0),
+                }
+            }
+        })
+    }
+
+    /// Nothing more may be sent, and the connection ends: after a fault in mid-body the peer
+    /// must see that the body is not whole.
+    pub(crate) fn fail(&mut self) {
+        self.phase = Phase::Failed;
+        self.keep_alive = false;
+        self.out.clear();
+    }
+
+    /// Forgets a head that has not been sent.
+    pub(crate) fn take_back(&mut self) {
+        debug_assert!(!self.has_begun());
+        self.out.clear();
+        self.announced = None;
+    }
+
+    /// Ends the response; what the loop must know, and whether it must be woken.
+    pub(crate) fn finish(&mut self, py: Python<'_>, file: Option<File>) -> (Written, bool) {
+        let file = self.limit_file(file);
+        if let Phase::Body { framing, .. } = self.phase {
+            if framing == TransferFraming::Chunked {
+                self.out.extend_from_slice(FINAL_CHUNK);
+            }
+            if self.length_fault().is_some() || framing == TransferFraming::Close {
+                self.keep_alive = false;
+            }
+            let rest_max = self.limits.rest_bytes_max;
+            // A failure is noted in the phase.
+            let _ = self.flush(py, &[], rest_max);
+        }
+        let failed = self.phase == Phase::Failed;
+        let bytes = Bytes::from(std::mem::take(&mut self.out));
+        let rest = Rest { bytes, file: file.filter(|_| !failed) };
+        let wake = !self.keep_alive || !rest.bytes.is_empty() || rest.file.is_some();
+        if !wake {
+            self.outlet.settle();
+        }
+        let written = Written { status: self.status, keep_alive: self.keep_alive, rest };
+        (written, wake)
+    }
+
+    /// The part of a file that the head promises.
+    fn limit_file(&mut self, file: Option<File>) -> Option<File> {
+        let Phase::Body { framing: TransferFraming::Length(_), left } = &mut self.phase else {
+            return None;
+        };
+        let file = file?;
+        let len = file.len.min(*left);
+        *left -= len;
+        Some(File { len, ..file })
+    }
+}

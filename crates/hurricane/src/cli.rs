@@ -34,11 +34,13 @@ const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 )]
 pub struct Args {
     /// Address to listen on; the default is every IPv6 and IPv4 address
-    #[arg(long, env = "HURRICANE_HOST", value_name = "ADDRESS", default_value = HOST_DEFAULT, value_parser = host)]
+    #[arg(long, env = "HURRICANE_HOST", value_name = "ADDRESS",
+          default_value = HOST_DEFAULT, value_parser = host)]
     pub host: String,
 
     /// Port of the application; 0 lets the kernel choose and logs the choice
-    #[arg(long, env = "HURRICANE_PORT", value_name = "PORT", default_value = "8000", value_parser = port)]
+    #[arg(long, env = "HURRICANE_PORT", value_name = "PORT",
+          default_value = "8000", value_parser = port)]
     pub port: u16,
 
     /// Port of the probes [default: the next after --port]; the same as --port answers them there
@@ -46,33 +48,40 @@ pub struct Args {
     pub probe_port: Option<u16>,
 
     /// Path of the liveness probe
-    #[arg(long, env = "HURRICANE_LIVENESS_PROBE", value_name = "PATH", default_value = "/alive", value_parser = path)]
+    #[arg(long, env = "HURRICANE_LIVENESS_PROBE", value_name = "PATH",
+          default_value = "/alive", value_parser = path)]
     pub liveness_probe: String,
 
     /// Path of the readiness probe
-    #[arg(long, env = "HURRICANE_READINESS_PROBE", value_name = "PATH", default_value = "/ready", value_parser = path)]
+    #[arg(long, env = "HURRICANE_READINESS_PROBE", value_name = "PATH",
+          default_value = "/ready", value_parser = path)]
     pub readiness_probe: String,
 
     /// Path of the startup probe
-    #[arg(long, env = "HURRICANE_STARTUP_PROBE", value_name = "PATH", default_value = "/startup", value_parser = path)]
+    #[arg(long, env = "HURRICANE_STARTUP_PROBE", value_name = "PATH",
+          default_value = "/startup", value_parser = path)]
     pub startup_probe: String,
 
     /// Path of the whole picture as JSON, on the probe port
-    #[arg(long, env = "HURRICANE_STATUS_PATH", value_name = "PATH", default_value = "/status", value_parser = path)]
+    #[arg(long, env = "HURRICANE_STATUS_PATH", value_name = "PATH",
+          default_value = "/status", value_parser = path)]
     pub status_path: String,
 
     /// Answer no probes and run no checks
-    #[arg(long, env = "HURRICANE_NO_PROBE", value_name = "BOOLEAN", action = ArgAction::Set, num_args = 0..=1,
+    #[arg(long, env = "HURRICANE_NO_PROBE", value_name = "BOOLEAN",
+          action = ArgAction::Set, num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true", value_parser = switch)]
     pub no_probe: bool,
 
     /// Workers, one core each; auto takes what CPU limit, cpuset and affinity leave
-    #[arg(long, env = "HURRICANE_WORKERS", value_name = "auto|N", default_value = "auto", value_parser = workers)]
+    #[arg(long, env = "HURRICANE_WORKERS", value_name = "auto|N",
+          default_value = "auto", value_parser = workers)]
     pub workers: Workers,
 
     /// Threads of a worker that may run application code. Few, as each may hold a database
     /// connection (pods x workers x threads); they start only when a view blocks
-    #[arg(long, env = "HURRICANE_THREADS", value_name = "N", default_value = "4", value_parser = number(1..=256))]
+    #[arg(long, env = "HURRICANE_THREADS", value_name = "N",
+          default_value = "4", value_parser = number(1..=256))]
     pub threads: usize,
 
     /// Bind each worker to a CPU; auto does so only where the CPUs are ours alone
@@ -96,11 +105,13 @@ pub struct Args {
     pub io: Io,
 
     /// Not ready when so many requests wait or run, over all workers
-    #[arg(long, env = "HURRICANE_REQ_QUEUE_LEN", value_name = "N", default_value = "10", value_parser = number(1..=1_000_000))]
+    #[arg(long, env = "HURRICANE_REQ_QUEUE_LEN", value_name = "N",
+          default_value = "10", value_parser = number(1..=1_000_000))]
     pub req_queue_len: usize,
 
     /// Requests of a worker that may wait for a thread; more are answered 503 at once
-    #[arg(long, env = "HURRICANE_QUEUE_SIZE", value_name = "N", default_value = "1024", value_parser = number(1..=1_000_000))]
+    #[arg(long, env = "HURRICANE_QUEUE_SIZE", value_name = "N",
+          default_value = "1024", value_parser = number(1..=1_000_000))]
     pub queue_size: usize,
 
     /// Silence after which a worker's loop counts as stalled: not ready; replaced after twice that
@@ -115,7 +126,8 @@ pub struct Args {
     pub request_timeout: Duration,
 
     /// How long to go on accepting after SIGTERM [default: 5s in Kubernetes, else 0]
-    #[arg(long, env = "HURRICANE_DRAIN_DELAY", value_name = "DURATION", value_parser = duration(Duration::ZERO..=HOUR))]
+    #[arg(long, env = "HURRICANE_DRAIN_DELAY", value_name = "DURATION",
+          value_parser = duration(Duration::ZERO..=HOUR))]
     pub drain_delay: Option<Duration>,
 
     /// How long requests may still run after accepting has ended; with --drain-delay it should
@@ -140,19 +152,23 @@ pub struct Args {
     pub drain_readiness: DrainReadinessValue,
 
     /// Connections of a worker that the kernel may complete before they are accepted
-    #[arg(long, env = "HURRICANE_BACKLOG", value_name = "N", default_value = "1024", value_parser = number(1..=65535))]
+    #[arg(long, env = "HURRICANE_BACKLOG", value_name = "N",
+          default_value = "1024", value_parser = number(1..=65535))]
     pub backlog: usize,
 
     /// Largest request body in bytes (suffix k, m, g); more is answered 413
-    #[arg(long, env = "HURRICANE_MAX_BODY_SIZE", value_name = "BYTES", default_value = "104857600", value_parser = bytes)]
+    #[arg(long, env = "HURRICANE_MAX_BODY_SIZE", value_name = "BYTES",
+          default_value = "104857600", value_parser = bytes)]
     pub max_body_size: u64,
 
     /// Open connections of a worker
-    #[arg(long, env = "HURRICANE_MAX_CONNECTIONS", value_name = "N", default_value = "16384", value_parser = number(1..=1_000_000))]
+    #[arg(long, env = "HURRICANE_MAX_CONNECTIONS", value_name = "N",
+          default_value = "16384", value_parser = number(1..=1_000_000))]
     pub max_connections: usize,
 
     /// How long an idle connection is kept; longer than the load balancer's own limit
-    #[arg(long, env = "HURRICANE_KEEP_ALIVE_TIMEOUT", value_name = "DURATION", default_value = "75s",
+    #[arg(long, env = "HURRICANE_KEEP_ALIVE_TIMEOUT", value_name = "DURATION",
+          default_value = "75s",
           value_parser = duration(MOMENT..=DAY))]
     pub keep_alive_timeout: Duration,
 

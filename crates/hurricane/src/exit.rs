@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | stopped by a signal, every accepted request answered |
-//! | 1 | could not start (port taken, io_uring demanded but refused, …), or the supervisor failed |
+//! | 1 | could not start: port taken, io_uring demanded but refused |
 //! | 2 | a flag, setting or environment variable is wrong |
 //! | 3 | workers died again and again before the server was ever ready |
 //! | 4 | stopped, but the grace period ran out and requests were cut |
@@ -19,7 +19,7 @@ use std::process::{ExitCode, Termination};
 pub enum Exit {
     /// Stopped by a signal, every accepted request answered.
     Clean = 0,
-    /// Could not start, or the supervisor failed.
+    /// Could not start.
     Failed = 1,
     /// A flag, setting or environment variable is wrong.
     Usage = 2,

@@ -19,7 +19,15 @@ pub enum ChildRole {
 }
 
 impl ChildRole {
-    /// Name of its thread or process in `ps` and `top`.
+    /// Name of its process in `ps` and `top`, which show 15 bytes.
+    fn process_name(self) -> String {
+        match self {
+            Self::Worker(index) => format!("hurricane-w{index}"),
+            Self::Control => "hurricane-ctl".to_owned(),
+        }
+    }
+
+    /// Name of its thread.
     fn name(self) -> String {
         match self {
             Self::Worker(index) => format!("worker-{index}"),
@@ -99,7 +107,7 @@ impl Launcher {
         let Self::Processes(forking, work) = self else {
             unreachable!("only processes are forked");
         };
-        process::set_name(&format!("hurricane {}", role.name()));
+        process::set_name(&role.process_name());
         let Station { listener, orders } = station;
         let ended = run_and_report(orders, |orders| {
             (forking.in_child)(role);

@@ -59,6 +59,43 @@ fn requests_in_flight_are_answered_and_their_connections_closed() {
 }
 
 #[test]
+fn connections_in_the_accept_queue_are_answered() {
+    for io in ["auto", "epoll"] {
+        let mut server = Launch::example("mishaps").args(["--io", io]).start();
+        let worker = server.worker_pid(0);
+        server.signal_to(worker, Signal::SIGSTOP);
+        let clients: Vec<Client> = (0..20)
+            .map(|_| {
+                let mut client = Client::connect(server.app_port).unwrap();
+                client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                client
+            })
+            .collect();
+        server.signal(Signal::SIGTERM);
+        server.wait_for_event("no longer accepting; ending what runs");
+        server.signal_to(worker, Signal::SIGCONT);
+        for mut client in clients {
+            assert_eq!(client.read_answer().unwrap().status, 200);
+        }
+        assert_eq!(server.wait_for_end().unwrap(), 0);
+    }
+}
+
+#[test]
+fn the_queue_of_a_dead_worker_is_answered_by_a_last_one() {
+    let mut server = Launch::example("mishaps").args(["--io", "epoll"]).start();
+    let worker = server.worker_pid(0);
+    server.signal_to(worker, Signal::SIGSTOP);
+    let mut client = Client::connect(server.app_port).unwrap();
+    client.send("GET /pid HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    server.signal_to(worker, Signal::SIGKILL);
+    server.wait_for_event("worker died and is replaced");
+    server.signal(Signal::SIGTERM);
+    assert_ne!(client.read_answer().unwrap().text(), worker.to_string());
+    assert_eq!(server.wait_for_end().unwrap(), 0);
+}
+
+#[test]
 fn connections_are_accepted_while_draining_and_answers_close_them() {
     for launch in both_kinds() {
         let mut server = launch.args(["--drain-delay", "1s"]).start();

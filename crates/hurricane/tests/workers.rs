@@ -1,5 +1,7 @@
 //! Workers that die, stall or never start.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use hurricane_testkit::{Client, Launch, Running, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -33,6 +35,37 @@ fn a_killed_worker_is_replaced_and_its_queue_survives() {
         assert_eq!(server.status().unwrap()["restarts"], 1);
         until("readiness", || (server.probe("/ready").ok()?.status == 200).then_some(()));
     }
+}
+
+#[test]
+fn no_connection_is_refused_while_workers_are_killed_under_load() {
+    let server = Launch::example("mishaps").args(["--workers", "2"]).start();
+    let port = server.app_port;
+    let done = AtomicBool::new(false);
+    let (refused, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    match Client::connect(port).map(|mut client| client.get("/")) {
+                        Ok(Ok(_)) => answered.fetch_add(1, Ordering::Relaxed),
+                        // In flight on the worker that was killed.
+                        Ok(Err(_)) => 0,
+                        Err(_) => refused.fetch_add(1, Ordering::Relaxed),
+                    };
+                }
+            });
+        }
+        for index in [0, 1] {
+            let worker = server.worker_pid(index);
+            server.signal_to(worker, Signal::SIGKILL);
+            until("a new worker", || (server.worker_pid(index) != worker).then_some(()));
+            let before = answered.load(Ordering::Relaxed);
+            until("answers", || (answered.load(Ordering::Relaxed) > before + 50).then_some(()));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(refused.into_inner(), 0);
 }
 
 #[test]

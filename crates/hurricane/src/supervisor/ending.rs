@@ -27,7 +27,8 @@ impl Supervisor<'_> {
                 Some(Step::Drain) => {
                     self.board.server().set_phase(Phase::Draining);
                     self.tell_workers(Order::Drain);
-                    tracing::info!(delay = ?self.config.drain_delay, "still accepting while endpoints are withdrawn");
+                    let delay = self.config.drain_delay;
+                    tracing::info!(?delay, "still accepting while endpoints are withdrawn");
                 }
                 Some(Step::Stop) => self.stop_accepting(),
                 Some(Step::CutOff) => self.cut_off(),

@@ -15,6 +15,16 @@ use crate::values::{
 /// Address that stands for "every address of this host", IPv6 and IPv4.
 pub(crate) const HOST_DEFAULT: &str = "::";
 
+/// What the server is, in a line.
+pub(crate) const ABOUT: &str =
+    "Application server for Kubernetes: one io_uring core per worker, probes that tell the truth";
+/// The same with what is true of all flags.
+pub(crate) const LONG_ABOUT: &str =
+    "Application server for Kubernetes: one io_uring core per worker, probes that tell the truth
+
+Each flag can also be set in the environment; the command line wins over settings, settings over \
+the environment. Durations are seconds, or carry a unit: 500ms, 5s, 2m, 1h.";
+
 const MOMENT: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86400);
@@ -22,16 +32,8 @@ const DAY: Duration = Duration::from_secs(86400);
 const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 
 /// The flags of `serve`, as given.
-///
-/// Each can also be set in the environment; the command line wins over settings, settings over
-/// the environment. Durations are seconds, or carry a unit: 500ms, 5s, 2m, 1h.
 #[derive(Clone, Debug, Parser)]
-#[command(
-    name = "hurricane",
-    version,
-    about = "Application server for Kubernetes: one io_uring core per worker, honest probes",
-    args_override_self = true
-)]
+#[command(name = "hurricane", version, args_override_self = true, about = ABOUT, long_about = LONG_ABOUT)]
 pub struct Args {
     /// Address to listen on; the default is every IPv6 and IPv4 address
     #[arg(long, env = "HURRICANE_HOST", value_name = "ADDRESS",

@@ -8,9 +8,9 @@ use std::ffi::OsString;
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::cli::{Args, Surroundings};
+use crate::cli::{ABOUT, Args, Surroundings};
 use crate::exit::Exit;
 
 /// Why there are no flags to run with.
@@ -50,11 +50,7 @@ pub struct Serve {
 
 /// Command line of the console script.
 #[derive(Debug, Parser)]
-#[command(
-    name = "hurricane",
-    version,
-    about = "Application server for Kubernetes: one io_uring core per worker, honest probes"
-)]
+#[command(name = "hurricane", version, about = ABOUT)]
 struct Console {
     #[command(subcommand)]
     task: Task,
@@ -148,8 +144,9 @@ impl Sources<'_> {
         argv: &[OsString],
         flags_at: usize,
     ) -> Result<(ArgMatches, Surroundings), Refusal> {
-        let described = command.clone();
-        let command = without_environment(command);
+        let described = with_every_arg(command.clone(), |arg| arg.hide_env_values(true));
+        // clap would let the environment win over settings, and blame a flag for a variable.
+        let command = with_every_arg(command, |arg| arg.env(Resettable::Reset));
         let explicit = command.clone().try_get_matches_from(argv).map_err(|error| {
             // Help tells the variables as well.
             let told = described.try_get_matches_from(argv).err();
@@ -238,11 +235,12 @@ fn is_service_link(value: &OsString) -> bool {
     ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme))
 }
 
-/// clap would let the environment win over settings, and blame a flag for a variable.
-fn without_environment(command: Command) -> Command {
-    let serve = command.find_subcommand("serve").is_some();
-    let strip = |command: Command| command.mut_args(|arg| arg.env(Resettable::Reset));
-    if serve { command.mut_subcommand("serve", strip) } else { strip(command) }
+/// Changes every flag of `serve`, wherever they are.
+fn with_every_arg(command: Command, change: fn(Arg) -> Arg) -> Command {
+    match command.find_subcommand("serve") {
+        Some(_) => command.mut_subcommand("serve", |serve| serve.mut_args(change)),
+        None => command.mut_args(change),
+    }
 }
 
 /// One sentence that names the source, the value and what is allowed.

@@ -33,7 +33,8 @@ const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 
 /// The flags of `serve`, as given.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "hurricane", version, args_override_self = true, about = ABOUT, long_about = LONG_ABOUT)]
+#[command(name = "hurricane", version, about = ABOUT, long_about = LONG_ABOUT,
+          args_override_self = true)]
 pub struct Args {
     /// Address to listen on; the default is every IPv6 and IPv4 address
     #[arg(long, env = "HURRICANE_HOST", value_name = "ADDRESS",
@@ -72,7 +73,8 @@ pub struct Args {
     /// Answer no probes and run no checks
     #[arg(long, env = "HURRICANE_NO_PROBE", value_name = "BOOLEAN",
           action = ArgAction::Set, num_args = 0..=1,
-          require_equals = true, default_value = "false", default_missing_value = "true", value_parser = switch)]
+          require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = switch)]
     pub no_probe: bool,
 
     /// Workers, one core each; auto takes what CPU limit, cpuset and affinity leave

@@ -16,8 +16,9 @@ use crate::call::{Callee, call};
 use crate::environ::{Memory, Template};
 use crate::exchange::{Exchange, exchange};
 use crate::file_wrapper::FileWrapper;
+use crate::outbox::Outbox;
 use crate::pool::{Next, Pool};
-use crate::transmission::TransmissionLimits;
+use crate::transmission::{Parcel, TransmissionLimits};
 
 /// Stack of an application thread: what the interpreter's main thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -37,6 +38,7 @@ pub(crate) struct WsgiApplication(Arc<Shared>);
 
 struct Shared {
     pool: Pool<Job>,
+    outbox: Outbox,
     callee: Callee,
     board: Scoreboard,
     /// Below `board.slots()`.
@@ -69,6 +71,7 @@ impl WsgiApplication {
         })?;
         let shared = Arc::new(Shared {
             pool: Pool::new(threads, context.limits.queue_len_max),
+            outbox: Outbox::default(),
             callee,
             board: context.board.clone(),
             slot: context.index,
@@ -139,7 +142,10 @@ impl Shared {
             loop {
                 match self.pool.next(index) {
                     Next::Job(job) => self.run(py, job, &mut memory),
-                    Next::Wait => py.detach(|| self.pool.wait(index)),
+                    Next::Wait => {
+                        self.deliver(self.outbox.take());
+                        py.detach(|| self.pool.wait(index));
+                    }
                 }
             }
         });
@@ -155,11 +161,23 @@ impl Shared {
             return exchange.complete(nothing, true);
         };
         slot.request_began(Monotonic::now());
-        call(py, &self.callee, memory, request, outlet, |reply, wake| {
-            slot.answered(reply.status);
-            exchange.complete(reply, wake);
+        call(py, &self.callee, memory, request, outlet, |parcel| {
+            if !parcel.can_wait() || !self.pool.has_waiting() {
+                self.deliver(self.outbox.take());
+                self.deliver([(parcel, exchange)]);
+            } else if self.outbox.put(parcel, exchange) {
+                self.deliver(self.outbox.take());
+            }
         });
         slot.request_ended(Monotonic::now());
+    }
+
+    fn deliver(&self, row: impl IntoIterator<Item = (Parcel, Exchange)>) {
+        for (parcel, exchange) in row {
+            self.slot().answered(parcel.status);
+            let (written, wake) = parcel.deliver();
+            exchange.complete(written, wake);
+        }
     }
 
     /// The life of the monitor: reinforces the pool, tells whether the interpreter answers.
@@ -180,6 +198,7 @@ impl Shared {
             let is_calm = calm_looks > CALM_AFTER;
             self.pool.watch(if is_calm { CALM_LOOK } else { BUSY_LOOK }, is_calm);
             self.pool.reinforce(look);
+            self.deliver(self.outbox.take_overdue());
         }
     }
 

@@ -1,6 +1,6 @@
 //! One request through a WSGI application, on the calling thread, by PEP 3333.
 
-use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts, Rest, Written};
+use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -10,7 +10,7 @@ use crate::environ::{Memory, Template, environ};
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
 use crate::respond::{Announced, StartResponse};
-use crate::transmission::{Transmission, TransmissionError, TransmissionLimits};
+use crate::transmission::{Parcel, Transmission, TransmissionError, TransmissionLimits};
 
 /// What every call of an application needs.
 pub(crate) struct Callee {
@@ -21,24 +21,24 @@ pub(crate) struct Callee {
     pub(crate) logger: Py<PyAny>,
 }
 
-/// Runs the application and sends its response. `complete` is given the reply, and whether the
-/// loop must be woken for it, when all of it is under way; the application's `close` is called
-/// after that, on this thread.
+/// Runs the application and sends its response, but for what `complete` is given: the last bytes,
+/// which are all when the response is short. The application's `close` is called after that, on
+/// this thread.
 pub(crate) fn call(
     py: Python<'_>,
     callee: &Callee,
     memory: &mut Memory,
     mut request: Request,
     outlet: Outlet,
-    complete: impl FnOnce(Written, bool),
+    complete: impl FnOnce(Parcel),
 ) {
     let facts = RequestFacts::of(&request.head, request.keep_alive);
-    let transmission = Transmission::new(outlet, facts, callee.limits);
+    let transmission = Transmission::new(outlet.clone(), facts, callee.limits);
     let start = match Bound::new(py, StartResponse { transmission }) {
         Ok(start) => start,
         Err(error) => {
             log(py, callee, &request, &error);
-            return complete(Written { status: 0, keep_alive: false, rest: Rest::default() }, true);
+            return complete(Parcel::nothing(outlet));
         }
     };
     let mut result = None;
@@ -53,18 +53,18 @@ pub(crate) fn call(
             None
         }
     };
-    let (reply, wake) = {
+    let parcel = {
         let transmission = &mut start.borrow_mut().transmission;
-        let ended = transmission.finish(py, file);
+        let parcel = transmission.finish(file);
         if let Some(fault) = transmission.length_fault() {
             tracing::warn!(
                 target = %String::from_utf8_lossy(request.head.target()),
                 "the application gave {fault} bytes than its Content-Length; connection closed"
             );
         }
-        ended
+        parcel
     };
-    complete(reply, wake);
+    complete(parcel);
     if let Some(result) = result
         && let Err(error) = close(&result)
     {

@@ -173,6 +173,11 @@ impl<J> Pool<J> {
         }
     }
 
+    /// Whether a job waits.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.lock().jobs.is_empty()
+    }
+
     /// What is going on.
     pub(crate) fn look(&self) -> Look {
         self.lock().look()

@@ -1,6 +1,7 @@
 //! What Python calls: `flags`, `serve`, `main`. From there on it is the `hurricane` crate's
 //! server, with workers forked by Python's own `os.fork`.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
@@ -41,12 +42,13 @@ pub(crate) fn serve(
     py: Python<'_>,
     application: Py<PyAny>,
     argv: Vec<OsString>,
-    settings: Vec<(String, String)>,
+    settings: HashMap<String, String>,
     checks: Option<Py<PyAny>>,
     prepare_fork: Option<Py<PyAny>>,
     project: String,
 ) -> u8 {
     let argv: Vec<OsString> = std::iter::once("serve".into()).chain(argv).collect();
+    let settings: Vec<_> = settings.into_iter().collect();
     match hurricane::parse(&argv, &settings) {
         Ok(args) => Service { application, checks, prepare_fork, project }.run(py, &args),
         Err(refusal) => refusal.report().code(),

@@ -14,7 +14,7 @@ use hurricane_http::{
     TransferFraming, Written, chunk_prefix,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, sendmsg};
+use nix::sys::socket::{MsgFlags, send, sendmsg};
 use pyo3::Python;
 
 use crate::respond::Announced;
@@ -43,6 +43,52 @@ pub(crate) struct TransmissionLimits {
     pub(crate) write_timeout: Duration,
     /// Bytes that may be left to the loop.
     pub(crate) rest_bytes_max: usize,
+}
+
+/// What is left of a response when the application has done its part.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    outlet: Outlet,
+    bytes: Vec<u8>,
+    file: Option<File>,
+    keep_alive: bool,
+    pub(crate) status: u16,
+}
+
+impl Parcel {
+    /// A connection that is closed without a word.
+    pub(crate) fn nothing(outlet: Outlet) -> Self {
+        Self { outlet, bytes: Vec::new(), file: None, keep_alive: false, status: 0 }
+    }
+
+    /// Whether it may wait for others: short, and nothing that the loop must do.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.keep_alive && self.file.is_none() && self.bytes.len() <= COPY_BYTES_MAX
+    }
+
+    /// Writes what the socket takes. The rest is the loop's; true: it must be woken.
+    pub(crate) fn deliver(mut self) -> (Written, bool) {
+        let mut sent = 0;
+        while sent < self.bytes.len() {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            match send(self.outlet.as_fd().as_raw_fd(), &self.bytes[sent..], flags) {
+                Ok(count) => sent += count,
+                Err(nix::Error::EINTR) => {}
+                Err(nix::Error::EAGAIN) => break,
+                Err(_) => {
+                    (self.keep_alive, self.file) = (false, None);
+                    sent = self.bytes.len();
+                }
+            }
+        }
+        let bytes = Bytes::from(self.bytes).split_off(sent);
+        let rest = Rest { bytes, file: self.file };
+        let wake = !self.keep_alive || !rest.bytes.is_empty() || rest.file.is_some();
+        if !wake {
+            self.outlet.settle();
+        }
+        (Written { status: self.status, keep_alive: self.keep_alive, rest }, wake)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,8 +299,8 @@ impl Transmission {
         self.announced = None;
     }
 
-    /// Ends the response; what the loop must know, and whether it must be woken.
-    pub(crate) fn finish(&mut self, py: Python<'_>, file: Option<File>) -> (Written, bool) {
+    /// Ends the response: what is still to be written.
+    pub(crate) fn finish(&mut self, file: Option<File>) -> Parcel {
         let file = self.limit_file(file);
         if let Phase::Body { framing, .. } = self.phase {
             if framing == TransferFraming::Chunked {
@@ -263,19 +309,14 @@ impl Transmission {
             if self.length_fault().is_some() || framing == TransferFraming::Close {
                 self.keep_alive = false;
             }
-            let rest_max = self.limits.rest_bytes_max;
-            // A failure is noted in the phase.
-            let _ = self.flush(py, &[], rest_max);
         }
-        let failed = self.phase == Phase::Failed;
-        let bytes = Bytes::from(std::mem::take(&mut self.out));
-        let rest = Rest { bytes, file: file.filter(|_| !failed) };
-        let wake = !self.keep_alive || !rest.bytes.is_empty() || rest.file.is_some();
-        if !wake {
-            self.outlet.settle();
+        Parcel {
+            outlet: self.outlet.clone(),
+            bytes: std::mem::take(&mut self.out),
+            file,
+            keep_alive: self.keep_alive,
+            status: self.status,
         }
-        let written = Written { status: self.status, keep_alive: self.keep_alive, rest };
-        (written, wake)
     }
 
     /// The part of a file that the head promises.

@@ -1,0 +1,61 @@
+//! Responses that are finished and not yet written.
+//!
+//! While more requests wait, a thread keeps short responses back for a moment and writes several
+//! in a row: each write that finds its peer asleep costs a wake-up of another CPU (12 of 90 µs
+//! of a Django page, measured), and the first write of a row wakes a peer that the others then
+//! find awake. Nothing is kept back when no request waits, and the monitor writes what a long
+//! request would keep waiting.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::exchange::Exchange;
+use crate::transmission::Parcel;
+
+/// Responses in one row.
+const ROW_MAX: usize = 32;
+/// The longest that a thread keeps a response back, except while one request runs longer.
+const KEPT_BACK_MAX: Duration = Duration::from_micros(500);
+
+/// The finished responses of a pool.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox(Mutex<Row>);
+
+#[derive(Debug, Default)]
+struct Row {
+    parcels: Vec<(Parcel, Exchange)>,
+    /// When the first of them was put in.
+    since: Option<Instant>,
+}
+
+impl Outbox {
+    /// Keeps a response back. True: it is time to write what is there.
+    pub(crate) fn put(&self, parcel: Parcel, exchange: Exchange) -> bool {
+        let mut row = self.lock();
+        row.parcels.push((parcel, exchange));
+        row.parcels.len() >= ROW_MAX || row.age() > KEPT_BACK_MAX
+    }
+
+    /// Takes what is there, to be written.
+    pub(crate) fn take(&self) -> Vec<(Parcel, Exchange)> {
+        let mut row = self.lock();
+        row.since = None;
+        std::mem::take(&mut row.parcels)
+    }
+
+    /// Takes what has been there for too long.
+    pub(crate) fn take_overdue(&self) -> Vec<(Parcel, Exchange)> {
+        let is_overdue = self.lock().since.is_some_and(|since| since.elapsed() > KEPT_BACK_MAX);
+        if is_overdue { self.take() } else { Vec::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Row> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Row {
+    fn age(&mut self) -> Duration {
+        self.since.get_or_insert_with(Instant::now).elapsed()
+    }
+}

@@ -152,7 +152,12 @@ def _measure(server: Server, load: Load) -> Measurement:
     if load.requests is not None:
         command.append(f"--requests={load.requests}")
     cpus = {SERVER_CPU, CLIENT_CPU}
-    started, busy, used, client = time.monotonic(), cpu_busy_seconds(cpus), server.usage(), _waited()
+    started, busy, used, client = (
+        time.monotonic(),
+        cpu_busy_seconds(cpus),
+        server.usage(),
+        _waited(),
+    )
     outcome = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     used = server.usage() - used
     foreign = cpu_busy_seconds(cpus) - busy - used.cpu_seconds - (_waited() - client)
@@ -178,9 +183,9 @@ def _waited() -> float:
 
 
 def _print(scenario: str, first: Subject, second: Subject, rounds: list[Round]) -> None:
+    foreign = max(each.foreign for each in rounds)
     lines = [
-        f"\n{scenario}: {len(rounds)} rounds, foreign load at most "
-        f"{max(each.foreign for each in rounds):.1%}",
+        f"\n{scenario}: {len(rounds)} rounds, foreign load at most {foreign:.1%}",
         f"{'':12}{'CPU µs':>10}{'switches':>10}{'requests/s':>12}{'p50 µs':>9}{'p99 µs':>9}",
     ]
     sides = (first, [each.first for each in rounds]), (second, [each.second for each in rounds])

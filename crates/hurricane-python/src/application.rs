@@ -22,8 +22,10 @@ use crate::transmission::{Parcel, TransmissionLimits};
 
 /// Stack of an application thread: what the interpreter's main thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
-/// How often the monitor looks while jobs wait.
-const BUSY_LOOK: Duration = Duration::from_millis(1);
+/// How soon the monitor looks again while jobs wait and none has been taken.
+const STALLED_LOOK: Duration = Duration::from_millis(1);
+/// How often it looks while there is work.
+const BUSY_LOOK: Duration = Duration::from_millis(2);
 /// How often it looks otherwise.
 const CALM_LOOK: Duration = Duration::from_millis(100);
 /// Looks without a waiting job after which it is calm.
@@ -58,10 +60,9 @@ impl WsgiApplication {
             write_timeout: context.limits.write_timeout,
             rest_bytes_max: context.limits.response_memory_bytes_max,
         };
-        let multiprocess = context.config.workers.get() > 1;
         let callee = Python::attach(|py| {
             let wrapper = py.get_type::<FileWrapper>();
-            let template = Template::new(py, wrapper.as_any(), threads > 1, multiprocess)?;
+            let template = Template::new(py, wrapper.as_any(), threads > 1)?;
             let logger = py
                 .import("logging")?
                 .call_method1("getLogger", ("hurricane.server.application",))?
@@ -183,7 +184,9 @@ impl Shared {
     /// The life of the monitor: reinforces the pool, tells whether the interpreter answers.
     fn monitor(&self) {
         self.pool.enlist_monitor();
+        hurricane::stand_back();
         let mut calm_looks = 0;
+        let mut taken_before = 0;
         let mut progress = (0, Instant::now());
         loop {
             let look = self.pool.look();
@@ -196,7 +199,13 @@ impl Shared {
             }
             calm_looks = if look.queued > 0 { 0 } else { calm_looks + 1 };
             let is_calm = calm_looks > CALM_AFTER;
-            self.pool.watch(if is_calm { CALM_LOOK } else { BUSY_LOOK }, is_calm);
+            let patience = match is_calm {
+                true => CALM_LOOK,
+                false if look.queued > 0 && look.taken == taken_before => STALLED_LOOK,
+                false => BUSY_LOOK,
+            };
+            taken_before = look.taken;
+            self.pool.watch(patience, is_calm);
             self.pool.reinforce(look);
             self.deliver(self.outbox.take_overdue());
         }

@@ -17,12 +17,10 @@ const KEYS_MAX: usize = 512;
 pub(crate) struct Template(Py<PyDict>);
 
 impl Template {
-    /// `multiprocess`: whether there are other workers.
     pub(crate) fn new(
         py: Python<'_>,
         file_wrapper: &Bound<'_, PyAny>,
         multithread: bool,
-        multiprocess: bool,
     ) -> PyResult<Self> {
         let template = PyDict::new(py);
         template.set_item(intern!(py, "wsgi.version"), (1, 0))?;
@@ -30,7 +28,8 @@ impl Template {
         let errors = py.import("sys")?.getattr("stderr")?;
         template.set_item(intern!(py, "wsgi.errors"), errors)?;
         template.set_item(intern!(py, "wsgi.multithread"), multithread)?;
-        template.set_item(intern!(py, "wsgi.multiprocess"), multiprocess)?;
+        // Another worker, or this one's successor, may run the application at the same time.
+        template.set_item(intern!(py, "wsgi.multiprocess"), true)?;
         template.set_item(intern!(py, "wsgi.run_once"), false)?;
         template.set_item(intern!(py, "wsgi.input_terminated"), true)?;
         template.set_item(intern!(py, "wsgi.file_wrapper"), file_wrapper)?;
@@ -81,7 +80,7 @@ pub(crate) fn environ<'py>(
         // Of an absolute target the authority wins over the Host field (RFC 9112 §3.2.2).
         environ.set_item(intern!(py, "HTTP_HOST"), latin1(py, host)?)?;
     }
-    if head.framing() != BodyFraming::None {
+    if head.framing() != BodyFraming::None || head.header("content-length").is_some() {
         environ.set_item(intern!(py, "CONTENT_LENGTH"), request.body.len().to_string())?;
     }
     Ok(environ)

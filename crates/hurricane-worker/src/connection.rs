@@ -300,8 +300,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let mut left = self.worker.limits().refused_body_bytes_max;
         self.entry.wait(Waiting::Linger, self.worker.now(), self.worker.limits());
         while !self.peer_finished && left > 0 {
-            let unread = self.source.unread().len();
-            self.source.consume(unread);
+            self.source.discard();
             match self.source.fill(BODY_ROOM_BYTES).await {
                 Ok(count) if count > 0 => left = left.saturating_sub(count),
                 _ => return,

@@ -14,6 +14,7 @@ mod body;
 mod connection;
 mod engine;
 mod listener;
+mod policy;
 mod registry;
 mod response;
 mod sink;
@@ -21,4 +22,5 @@ mod source;
 mod worker;
 
 pub use engine::{IoChoice, RingError, prove_ring};
+pub use policy::stand_back;
 pub use worker::{DRAIN_ORDER, Reserved, STOP_ORDER, WorkerError, WorkerOptions, run};

@@ -58,6 +58,13 @@ impl<F: Future<Output = ReadDone>> Source<F> {
         debug_assert!(self.idle.as_ref().is_some_and(|(_, b)| self.consumed <= b.len()));
     }
 
+    /// All unread bytes are of no interest.
+    pub(crate) fn discard(&mut self) {
+        if let Some((_, buffer)) = &self.idle {
+            self.consumed = buffer.len();
+        }
+    }
+
     pub(crate) fn is_armed(&self) -> bool {
         self.armed.is_some()
     }

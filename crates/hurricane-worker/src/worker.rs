@@ -102,7 +102,8 @@ pub fn run<A: Application>(
     }
     let application = application();
     if A::USES_OUTLET {
-        yield_to_application_threads();
+        // The application's threads, which share this CPU, are started and keep the normal policy.
+        crate::policy::stand_back();
     }
     let worker = Rc::new(Worker {
         application,
@@ -170,24 +171,6 @@ async fn obey<A: Application>(worker: Rc<Worker<A>>, mut orders: monoio::net::Un
             _ => return worker.abandon(),
         }
     }
-}
-
-/// Gives the CPU to application threads that share it with the loop: a batch thread's wake-ups
-/// do not preempt them, so the loop takes its completions in batches.
-///
-/// Threads of the application are already started and keep the normal policy.
-fn yield_to_application_threads() {
-    if let Err(error) = set_batch_policy() {
-        tracing::debug!(%error, "the loop keeps the normal scheduling policy");
-    }
-}
-
-#[expect(unsafe_code, reason = "nix has no call for scheduling policies")]
-fn set_batch_policy() -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the pointer is to a live structure; 0 is the calling thread.
-    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn unix_seconds() -> u64 {

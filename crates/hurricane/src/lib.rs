@@ -66,6 +66,7 @@ pub use values::{DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX,
 pub use hurricane_control::{Check, CheckOutcome, Purpose};
 pub use hurricane_http::{Application, Limits, Request, Response, service};
 pub use hurricane_scoreboard::Scoreboard;
+pub use hurricane_worker::stand_back;
 
 /// The version of the server.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -74,11 +74,13 @@ class Starter:
         return server
 
     def end(self) -> None:
-        """Ends what was started."""
+        """Ends what was started. A worker that panics is replaced, which hides it from clients."""
         for server in self.servers:
             server.end()
+        panics = [line for server in self.servers for line in server.lines_with("panicked")]
         for directory in self.directories:
             directory.cleanup()
+        assert panics == []
 
 
 @pytest.fixture(scope="session", params=ENGINES)

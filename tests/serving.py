@@ -86,6 +86,7 @@ class Server:
         self.port = free_port()
         self.probe_port = free_port()
         self.stderr = directory / "stderr"
+        self.connections: list[wire.Connection] = []
         ours = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         ours += ["--probe-port", str(self.probe_port), "--check-interval", "0.2"]
         signals = {"STAGE_SIGNALS": str(directory), "STAGE_DATABASE": str(directory / "db")}
@@ -103,6 +104,10 @@ class Server:
     def log(self) -> str:
         """Everything that the server has written."""
         return self.stderr.read_text(errors="replace")
+
+    def lines_with(self, text: str) -> list[str]:
+        """Those lines of the log."""
+        return [line for line in self.log().splitlines() if text in line]
 
     def wait_for_start(self, deadline: float = START_SECONDS) -> None:
         """Waits until the startup probe succeeds."""
@@ -130,8 +135,10 @@ class Server:
         return wire.post(self.port, path, body, *headers)
 
     def connect(self, timeout: float = wire.TIMEOUT_SECONDS) -> wire.Connection:
-        """A new connection to the application's port."""
-        return wire.Connection(self.port, timeout=timeout)
+        """A new connection to the application's port; what a test leaves open ends with us."""
+        self.connections = [known for known in self.connections if known.socket.fileno() != -1]
+        self.connections.append(wire.Connection(self.port, timeout=timeout))
+        return self.connections[-1]
 
     def probe(self, path: str) -> wire.Probe:
         """Asks as a kubelet does, but with patience for a busy machine."""
@@ -179,6 +186,8 @@ class Server:
 
     def end(self) -> None:
         """Ends every process of the server, whatever state it is in."""
+        for connection in self.connections:
+            connection.close()
         if self.process.poll() is None:
             self.terminate()
             for name in list(self.signals.glob("*-entered")):
@@ -213,6 +222,17 @@ class Server:
         for pid in self.family():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
         return self.peak_bytes()
+
+
+def stop(pid: int) -> None:
+    """SIGSTOP; returns when every thread of the process has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def stopped() -> bool:
+        states = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return all(state.rpartition(")")[2].split()[0] == "T" for state in states)
+
+    wait_until(stopped, 5, f"process {pid} to stop")
 
 
 def status_kib(pid: int, name: str) -> int:

@@ -73,7 +73,7 @@ def test_whatever_an_import_raises_becomes_one_line(directory: Path, text: str, 
 
 def test_what_cannot_be_called_is_refused(directory: Path) -> None:
     write(directory, "sixth_app.py", "application = 42\n")
-    with pytest.raises(LoadError, match="it is a int, not a WSGI callable"):
+    with pytest.raises(LoadError, match="it is of type int, not a WSGI callable"):
         load("sixth_app:application")
 
 

@@ -30,8 +30,14 @@ def test_human_lines_carry_time_level_and_sentence(start_once: Starter) -> None:
     assert "\x1b[" not in server.log()
 
 
-def test_an_exception_in_a_view_is_logged_with_its_traceback(start_once: Starter) -> None:
-    server = start_once()
+def test_the_projects_own_logging_is_in_force_in_the_workers(start_once: Starter) -> None:
+    logging = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "root": {"handlers": ["console"]},
+    }
+    server = start_once(env=as_settings(LOGGING=logging))
     server.get("/raise")
     wait_until(lambda: "a view of the tests raised" in server.log(), 5)
     assert "Traceback" in server.log()

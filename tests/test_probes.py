@@ -9,7 +9,7 @@ import pytest
 import wire
 from condition import wait_until
 from conftest import Starter
-from serving import Server
+from serving import Server, stop
 from wire import Probe, Response, request
 
 
@@ -254,7 +254,7 @@ def test_probes_answer_while_every_worker_is_stopped(start: Starter) -> None:
     server.wait_for_ready()
     workers = server.workers()
     for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
+        stop(worker)
     try:
         for _ in range(20):
             assert server.probe("/alive").seconds < 0.25

@@ -9,7 +9,7 @@ import pytest
 import wire
 from condition import wait_until
 from conftest import Starter
-from serving import Server
+from serving import Server, stop
 from wire import Connection, request
 
 MANY = ("--workers", "2", "--req-queue-len", "1000")
@@ -55,7 +55,7 @@ def test_requests_in_flight_and_in_the_accept_queue_are_answered(start: Starter)
     )
     workers = server.workers()
     for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
+        stop(worker)
     # These stay in the accept queues until the workers go on, which is after the signal.
     queued = [server.connect() for _ in range(12)]
     for connection in queued:
@@ -63,8 +63,8 @@ def test_requests_in_flight_and_in_the_accept_queue_are_answered(start: Starter)
     server.terminate()
     for worker in workers:
         os.kill(worker, signal.SIGCONT)
-    assert [connection.response().body for connection in queued] == [b"hello"] * 12
     server.put("gate-open")
+    assert [connection.response().body for connection in queued] == [b"hello"] * 12
     responses = [connection.response() for connection in held]
     assert [response.body for response in responses] == [b"released"] * 16
     assert {response.header("Connection") for response in responses} == {"close"}

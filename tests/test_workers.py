@@ -7,7 +7,7 @@ from collections import Counter
 
 from condition import wait_until
 from conftest import Starter
-from serving import Server
+from serving import Server, stop
 from wire import Closed, Connection, request
 
 TWO = ("--workers", "2", "--req-queue-len", "1000")
@@ -44,7 +44,7 @@ def test_the_application_is_built_once_for_all_workers(start: Starter) -> None:
 def test_a_killed_worker_is_replaced_and_its_accept_queue_survives(start: Starter) -> None:
     server = start("--workers", "1")
     (worker,) = server.workers()
-    os.kill(worker, signal.SIGSTOP)
+    stop(worker)
     # The kernel completes these; nobody accepts them before the successor does.
     waiting = [server.connect() for _ in range(8)]
     for connection in waiting:
@@ -59,11 +59,11 @@ def test_a_killed_worker_is_replaced_and_its_accept_queue_survives(start: Starte
 def test_a_kill_under_load_fails_only_what_the_worker_had_in_flight(start: Starter) -> None:
     server = start(*TWO)
     victim = server.workers()[0]
-    stop = threading.Event()
+    enough = threading.Event()
     outcomes: list[str] = []
 
     def client() -> None:
-        while not stop.is_set():
+        while not enough.is_set():
             try:
                 outcomes.append(str(server.get("/").status))
             except Closed:
@@ -81,7 +81,7 @@ def test_a_kill_under_load_fails_only_what_the_worker_had_in_flight(start: Start
     before = len(outcomes)
     wait_until(lambda: server.status()["restarts"] >= 1, 10)
     wait_until(lambda: len(outcomes) > before + 200, 20)
-    stop.set()
+    enough.set()
     for thread in clients:
         thread.join()
     failed = Counter(outcome for outcome in outcomes if outcome != "200")
@@ -104,7 +104,7 @@ def test_a_killed_worker_loses_no_request_of_the_other(start: Starter) -> None:
 def test_a_stopped_worker_fails_readiness_and_recovers_on_sigcont(start: Starter) -> None:
     server = start(*TWO, "--heartbeat-timeout", "1.5s")
     victim = server.workers()[1]
-    os.kill(victim, signal.SIGSTOP)
+    stop(victim)
     try:
         unready = wait_until(
             lambda: found if (found := server.probe("/ready").response).status != 200 else None,
@@ -124,7 +124,7 @@ def test_a_worker_that_stays_stopped_is_replaced_and_no_request_fails(start: Sta
     server = start(*TWO, "--heartbeat-timeout", "1s")
     other, victim = server.workers()
     with connection_to(server, other) as kept:
-        os.kill(victim, signal.SIGSTOP)
+        stop(victim)
         # New connections that fall to the stopped worker wait for its successor.
         waiting = [server.connect() for _ in range(10)]
         for connection in waiting:

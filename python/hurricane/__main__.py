@@ -3,12 +3,17 @@
 import sys
 
 from hurricane import _core
-from hurricane.loader import load
+from hurricane.loader import LoadError, load
 
 
 def main() -> None:
     """Runs the console script and exits with its code."""
-    sys.exit(_core.main(sys.argv[1:], load))
+    try:
+        code = _core.main(sys.argv[1:], load)
+    except LoadError as error:
+        sys.stderr.write(f"hurricane: {error}\n")
+        code = 1
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -42,4 +42,7 @@ def serve(
     """
 
 def main(argv: list[str], load: Callable[[str], WSGIApplication]) -> int:
-    """Runs the console script with ``argv`` (without the program's name); returns the exit code."""
+    """Runs the console script with ``argv`` (without the program's name); returns the exit code.
+
+    What ``load`` raises is raised here.
+    """

@@ -49,7 +49,7 @@ def find(target: str, module_name: str, attribute: str) -> WSGIApplication:
             ) from error
     if not callable(found):
         raise LoadError(
-            f'cannot load "{target}": it is a {type(found).__name__}, not a WSGI callable; '
+            f'cannot load "{target}": it is of type {type(found).__name__}, not a WSGI callable; '
             "name a callable that takes environ and start_response"
         )
     return cast("WSGIApplication", found)

@@ -45,9 +45,16 @@ impl Template {
 pub(crate) struct Memory {
     /// By field name as sent; `None`: the field is dropped.
     keys: HashMap<Box<str>, Option<Py<PyString>>>,
-    host: Option<(Box<[u8]>, Py<PyString>, Option<Py<PyString>>)>,
+    host: Option<Host>,
     peer: Option<(std::net::IpAddr, Py<PyString>)>,
     port: Option<(u16, Py<PyString>)>,
+}
+
+/// A Host value and what it says of the server.
+struct Host {
+    value: Box<[u8]>,
+    name: Py<PyString>,
+    port: Option<Py<PyString>>,
 }
 
 /// The environ of `request`, without `wsgi.input`.
@@ -146,13 +153,13 @@ fn set_addresses(
     environ.set_item(intern!(py, "REMOTE_ADDR"), address)?;
     environ.set_item(intern!(py, "REMOTE_PORT"), request.peer.port().to_string())?;
     let host = request.head.host().unwrap_or_default();
-    if memory.host.as_ref().is_none_or(|(known, ..)| **known != *host) {
+    if memory.host.as_ref().is_none_or(|known| *known.value != *host) {
         let (name, port) = split_host(host, request.local);
         let name = latin1(py, &name)?.unbind();
         let port = port.map(|port| latin1(py, port)).transpose()?.map(Bound::unbind);
-        memory.host = Some((host.into(), name, port));
+        memory.host = Some(Host { value: host.into(), name, port });
     }
-    if let Some((_, name, port)) = &memory.host {
+    if let Some(Host { name, port, .. }) = &memory.host {
         environ.set_item(intern!(py, "SERVER_NAME"), name.bind(py))?;
         if let Some(port) = port {
             return environ.set_item(intern!(py, "SERVER_PORT"), port.bind(py));

@@ -16,6 +16,7 @@ mod environ;
 mod exchange;
 mod file_wrapper;
 mod input;
+mod logging;
 mod outbox;
 mod pool;
 mod respond;

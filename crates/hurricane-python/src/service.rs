@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::application::WsgiApplication;
-use crate::check;
+use crate::{check, logging};
 
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
@@ -85,7 +85,11 @@ impl Service {
             Ok(config) => config,
             Err(refusal) => return refusal.report().code(),
         };
-        Logging::new(config.log_format, config.log_level).install();
+        let extra = logging::bridge(py).unwrap_or_else(|error| {
+            error.print(py);
+            None
+        });
+        Logging { extra, ..Logging::new(config.log_format, config.log_level) }.install();
         tracing::debug!(project = %self.project, "application loaded");
         py.detach(move || {
             let (interval, timeout) = (config.check_interval, config.check_timeout);

@@ -10,6 +10,7 @@ pub struct PeerState(AtomicU8);
 
 const LEFT: u8 = 1;
 const SETTLED: u8 = 2;
+const CLOSING: u8 = 4;
 
 impl PeerState {
     /// Records that the peer has left: its queued requests need not run any more.
@@ -25,6 +26,11 @@ impl PeerState {
     /// Whether the application has written its whole response; see [`Outlet::settle`].
     pub fn is_settled(&self) -> bool {
         self.0.load(Ordering::Acquire) & SETTLED != 0
+    }
+
+    /// The connection has to end with its next response: the server stops.
+    pub fn set_closing(&self) {
+        self.0.fetch_or(CLOSING, Ordering::Release);
     }
 
     /// A new request goes to the application.
@@ -54,6 +60,12 @@ impl Outlet {
     /// Whether the peer is known to have left.
     pub fn peer_has_left(&self) -> bool {
         self.peer.has_left()
+    }
+
+    /// Whether the connection has to end with this response, although the request was let keep
+    /// it: the server has begun to stop. To be asked when the head is encoded.
+    pub fn must_close(&self) -> bool {
+        self.peer.0.load(Ordering::Acquire) & CLOSING != 0
     }
 
     /// The whole response is written and the connection lives on: it is idle from now, although

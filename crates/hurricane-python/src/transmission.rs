@@ -179,7 +179,8 @@ impl Transmission {
             return Ok(());
         }
         let announced = self.announced.as_ref().ok_or(TransmissionError::NotAnnounced)?;
-        let (out, facts) = (&mut self.out, self.facts);
+        let keep_alive = self.facts.keep_alive && !self.outlet.must_close();
+        let (out, facts) = (&mut self.out, RequestFacts { keep_alive, ..self.facts });
         let (framing, keep_alive) = with_date(|date| announced.encode(out, length, facts, date))?;
         self.keep_alive = keep_alive;
         let left = match framing {

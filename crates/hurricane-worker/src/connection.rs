@@ -54,7 +54,8 @@ impl From<io::Error> for Ending {
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. It counts as open already: a worker that stops waits for it
+/// from the moment that it was accepted.
 pub(crate) async fn serve<A: Application>(
     worker: Rc<Worker<A>>,
     stream: TcpStream,
@@ -66,7 +67,6 @@ pub(crate) async fn serve<A: Application>(
     let entry = Rc::new(Entry::new(socket));
     entry.wait(Waiting::Head, worker.now(), worker.limits());
     worker.registry.add(&entry);
-    worker.connection_opened();
     let (reading, writing) = stream.into_split();
     let mut connection = Connection {
         worker,
@@ -258,6 +258,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     async fn send(&mut self, reply: Reply, facts: RequestFacts) -> Result<bool, Ending> {
         let keep_alive = match reply {
             Reply::Response(response) => {
+                let keep_alive = facts.keep_alive && self.worker.keeps_alive();
+                let facts = RequestFacts { keep_alive, ..facts };
                 response::write(response, facts, &self.worker, &mut self.sink, &self.entry).await?
             }
             Reply::Written(written) => {

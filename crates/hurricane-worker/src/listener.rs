@@ -58,6 +58,7 @@ fn admit<A: Application>(worker: &Rc<Worker<A>>, stream: TcpStream, peer: Socket
     // The ring's accept sets no flags; a view that starts a process must not leak connections.
     let _ = fcntl(socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    worker.connection_opened();
     drop(monoio::spawn(connection::serve(Rc::clone(worker), stream, socket, peer)));
 }
 

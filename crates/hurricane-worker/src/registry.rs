@@ -121,6 +121,11 @@ impl Registry {
         self.0.borrow_mut().push(Rc::clone(entry));
     }
 
+    /// Lets every connection end with its next response.
+    pub(crate) fn close_with_next_response(&self) {
+        self.0.borrow().iter().for_each(|entry| entry.peer.set_closing());
+    }
+
     /// Ends what has waited too long. O(connections), a few nanoseconds each.
     pub(crate) fn sweep(&self, now: Monotonic, stopping: bool, limits: &Limits) {
         self.0.borrow_mut().retain(|entry| {

@@ -277,10 +277,12 @@ impl<A: Application> Worker<A> {
         match (order, self.orders.get()) {
             (DRAIN_ORDER, Orders::Serve) => {
                 self.orders.set(Orders::Drain);
+                self.registry.close_with_next_response();
                 self.slot().set_state(WorkerState::Draining);
             }
             (STOP_ORDER, Orders::Serve | Orders::Drain) => {
                 self.orders.set(Orders::Stop);
+                self.registry.close_with_next_response();
                 self.slot().set_state(WorkerState::Draining);
                 let worker = Rc::clone(self);
                 drop(monoio::spawn(async move {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use hurricane::WorkerContext;
 use hurricane_http::{Application, Reply, Request, Response, Rest, Written};
 use hurricane_scoreboard::{Monotonic, Scoreboard, Slot};
+use nix::time::{ClockId, clock_gettime};
 use pyo3::prelude::*;
 
 use crate::call::{Callee, call};
@@ -26,6 +27,8 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 const STALLED_LOOK: Duration = Duration::from_millis(1);
 /// How often it looks while there is work.
 const BUSY_LOOK: Duration = Duration::from_millis(2);
+/// How often it looks while every thread has a job.
+const FULL_LOOK: Duration = Duration::from_millis(20);
 /// How often it looks otherwise.
 const CALM_LOOK: Duration = Duration::from_millis(100);
 /// Looks without a waiting job after which it is calm.
@@ -187,9 +190,13 @@ impl Shared {
         hurricane::stand_back();
         let mut calm_looks = 0;
         let mut taken_before = 0;
+        let mut usage = Usage::new();
         let mut progress = (0, Instant::now());
         loop {
             let look = self.pool.look();
+            if let Some(saturated) = usage.is_saturated() {
+                self.pool.set_saturated(saturated);
+            }
             self.slot().set_oldest(look.oldest.map_or(Monotonic::NEVER, ago));
             if look.active == 0 || look.taken != progress.0 {
                 progress = (look.taken, Instant::now());
@@ -201,6 +208,8 @@ impl Shared {
             let is_calm = calm_looks > CALM_AFTER;
             let patience = match is_calm {
                 true => CALM_LOOK,
+                // Nothing to add, nothing to write: only to see how long it lasts.
+                false if look.active == look.threads && self.outbox.is_empty() => FULL_LOOK,
                 false if look.queued > 0 && look.taken == taken_before => STALLED_LOOK,
                 false => BUSY_LOOK,
             };
@@ -218,6 +227,39 @@ impl Shared {
         Python::attach(|_| ());
         self.slot().set_interpreter_wait(Monotonic::NEVER);
     }
+}
+
+/// How much CPU the process uses, window by window.
+struct Usage {
+    since: Instant,
+    used: Duration,
+}
+
+/// The shortest window.
+const WINDOW: Duration = Duration::from_millis(10);
+/// Share of one CPU from which a process that runs one thread at a time counts as saturated. The
+/// rest is left to the other threads of the worker and to what else runs on its CPU.
+const SATURATED: f64 = 0.8;
+
+impl Usage {
+    fn new() -> Self {
+        Self { since: Instant::now(), used: cpu_time() }
+    }
+
+    /// Whether the process was saturated in the window that ends now; `None` before it ends.
+    fn is_saturated(&mut self) -> Option<bool> {
+        let window = self.since.elapsed();
+        if window < WINDOW {
+            return None;
+        }
+        let before = std::mem::replace(self, Self::new()).used;
+        let used = self.used.saturating_sub(before);
+        Some(used.as_secs_f64() > SATURATED * window.as_secs_f64())
+    }
+}
+
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 fn ago(moment: Instant) -> Monotonic {

@@ -9,7 +9,10 @@
 //!   More threads come one by one, from the monitor, when jobs wait and none has been taken
 //!   since its last look: then the active ones are blocked.
 //! - **Threads that are not needed go back to sleep.** After a short job a thread retires when
-//!   another has just begun one: two that want the lock would only take turns.
+//!   another has just begun one: two that want the lock would only take turns. While the process
+//!   is saturated (it uses the one CPU that the interpreter lock lets it use) this holds for
+//!   longer jobs too, and threads are added only when nothing has been taken for a while: one
+//!   more would make every request slower and none faster.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,6 +23,11 @@ use std::time::{Duration, Instant};
 const SHORT: Duration = Duration::from_millis(1);
 /// A thread that has had its job for less than this is taken to want the lock.
 const FRESH: Duration = Duration::from_millis(5);
+/// The same in a saturated process, where every job takes longer.
+const FRESH_SATURATED: Duration = Duration::from_millis(50);
+/// How long nothing must have been taken before a saturated process gets one more thread: then a
+/// long job computes, and others shall have their turn.
+const STANDSTILL: Duration = Duration::from_millis(10);
 
 /// Jobs, and the threads that wait for them.
 #[derive(Debug)]
@@ -39,8 +47,11 @@ struct State<J> {
     slots: Vec<ThreadSlot>,
     /// Threads that were woken and have not come back with the lock.
     arriving: usize,
-    /// Jobs taken so far.
+    /// Jobs taken so far, and when the last one was.
     taken: u64,
+    taken_last: Option<Instant>,
+    /// Whether the process uses all the CPU that it can.
+    saturated: bool,
     /// Whether the monitor wants to be called when a job waits.
     monitor_asleep: bool,
 }
@@ -69,6 +80,8 @@ pub(crate) struct Look {
     pub(crate) queued: usize,
     /// Threads that are not asleep.
     pub(crate) active: usize,
+    /// Threads in all.
+    pub(crate) threads: usize,
     /// Jobs taken so far.
     pub(crate) taken: u64,
     /// When the longest-running job began.
@@ -85,6 +98,8 @@ impl<J> Pool<J> {
             slots: vec![ThreadSlot::default(); threads],
             arriving: 0,
             taken: 0,
+            taken_last: None,
+            saturated: false,
             monitor_asleep: false,
         };
         Self {
@@ -134,8 +149,12 @@ impl<J> Pool<J> {
         if std::mem::take(&mut slot.woken) {
             state.arriving -= 1;
         } else if let Some(began) = slot.began.take() {
-            let short = now.duration_since(began) < SHORT;
-            if short && state.another_is_fresh(index, now) {
+            let fresh = match state.saturated {
+                true => FRESH_SATURATED,
+                false if now.duration_since(began) < SHORT => FRESH,
+                false => Duration::ZERO,
+            };
+            if state.another_is_fresh(index, now, fresh) {
                 state.idle.push(index);
                 return Next::Wait;
             }
@@ -148,6 +167,7 @@ impl<J> Pool<J> {
             return Next::Wait;
         };
         state.taken += 1;
+        state.taken_last = Some(now);
         state.slots[index].began = Some(now);
         Next::Job(job)
     }
@@ -166,6 +186,10 @@ impl<J> Pool<J> {
         if state.jobs.is_empty() || state.arriving > 0 || state.taken != before.taken {
             return;
         }
+        let stands_still = state.taken_last.is_none_or(|last| last.elapsed() > STANDSTILL);
+        if state.saturated && state.active() > 0 && !stands_still {
+            return;
+        }
         let thread = state.wake_one().and_then(|index| self.threads[index].get());
         drop(state);
         if let Some(thread) = thread {
@@ -176,6 +200,11 @@ impl<J> Pool<J> {
     /// Whether a job waits.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.lock().jobs.is_empty()
+    }
+
+    /// Tells whether the process uses all the CPU that it can. For the monitor.
+    pub(crate) fn set_saturated(&self, saturated: bool) {
+        self.lock().saturated = saturated;
     }
 
     /// What is going on.
@@ -207,10 +236,10 @@ impl<J> State<J> {
         Some(index)
     }
 
-    fn another_is_fresh(&self, index: usize, now: Instant) -> bool {
+    fn another_is_fresh(&self, index: usize, now: Instant, fresh: Duration) -> bool {
         self.active() > 1
             && self.slots.iter().enumerate().any(|(other, slot)| {
-                other != index && slot.began.is_some_and(|began| now.duration_since(began) < FRESH)
+                other != index && slot.began.is_some_and(|began| now.duration_since(began) < fresh)
             })
     }
 
@@ -218,6 +247,7 @@ impl<J> State<J> {
         Look {
             queued: self.jobs.len(),
             active: self.active(),
+            threads: self.slots.len(),
             taken: self.taken,
             oldest: self.slots.iter().filter_map(|slot| slot.began).min(),
         }
@@ -282,6 +312,24 @@ mod tests {
         pool.push(3).unwrap();
         assert_eq!(take(&pool, 0), None, "thread 1 has just begun");
         assert_eq!(take(&pool, 1), Some(3), "nobody else is active");
+    }
+
+    #[test]
+    fn a_saturated_process_gets_no_more_threads_while_jobs_are_taken() {
+        let pool = Pool::new(2, 10);
+        pool.set_saturated(true);
+        pool.push(1).unwrap();
+        assert_eq!(take(&pool, 0), Some(1));
+        pool.push(2).unwrap();
+        pool.reinforce(pool.look());
+        assert_eq!(pool.look().active, 1);
+        let taken = Instant::now();
+        while taken.elapsed() <= STANDSTILL {
+            std::thread::yield_now();
+        }
+        pool.reinforce(pool.look());
+        assert_eq!(pool.look().active, 2, "a long job computes");
+        assert_eq!(take(&pool, 1), Some(2));
     }
 
     #[test]

@@ -59,15 +59,14 @@ class Starter:
         env: Mapping[str, str] | None = None,
         engine: str | None = None,
         application: str | None = None,
-        files: Sequence[str] = (),
+        prefix: Sequence[str] = (),
         wait: bool = True,
     ) -> Server:
         """Starts a server with these flags; waits until it has started."""
         self.directories.append(tempfile.TemporaryDirectory(prefix="hurricane-test-"))
         directory = Path(self.directories[-1].name)
-        for name in files:
-            (directory / name).touch()
-        server = Server(directory, flags, env or {}, engine or self.engine, application)
+        engine = engine or self.engine
+        server = Server(directory, flags, env or {}, engine, application, prefix)
         self.servers.append(server)
         if wait:
             server.wait_for_start()

@@ -81,6 +81,7 @@ class Server:
         env: Mapping[str, str],
         engine: str,
         application: str | None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.signals = directory
         self.port = free_port()
@@ -92,7 +93,7 @@ class Server:
         signals = {"STAGE_SIGNALS": str(directory), "STAGE_DATABASE": str(directory / "db")}
         with self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*command(application, engine), *ours, *flags],
+                [*prefix, *command(application, engine), *ours, *flags],
                 cwd=PROJECT if application is None else APPS,
                 env=environment({**signals, **env}),
                 stdin=subprocess.DEVNULL,
@@ -103,7 +104,7 @@ class Server:
 
     def log(self) -> str:
         """Everything that the server has written."""
-        return self.stderr.read_text(errors="replace")
+        return self.stderr.read_text(errors="replace") if self.stderr.exists() else ""
 
     def lines_with(self, text: str) -> list[str]:
         """Those lines of the log."""
@@ -136,9 +137,9 @@ class Server:
 
     def connect(self, timeout: float = wire.TIMEOUT_SECONDS) -> wire.Connection:
         """A new connection to the application's port; what a test leaves open ends with us."""
-        self.connections = [known for known in self.connections if known.socket.fileno() != -1]
-        self.connections.append(wire.Connection(self.port, timeout=timeout))
-        return self.connections[-1]
+        connection = wire.Connection(self.port, timeout=timeout)
+        self.connections.append(connection)
+        return connection
 
     def probe(self, path: str) -> wire.Probe:
         """Asks as a kubelet does, but with patience for a busy machine."""

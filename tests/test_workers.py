@@ -4,6 +4,10 @@ import os
 import signal
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from condition import wait_until
 from conftest import Starter
@@ -164,3 +168,87 @@ def test_no_process_is_left_when_the_supervisor_is_killed(start: Starter) -> Non
     server.process.kill()
     server.process.wait()
     wait_until(lambda: not server.family(), 10, "every process to end")
+
+
+def test_workers_inherit_neither_database_connections_nor_the_collectors_work(
+    start: Starter,
+) -> None:
+    server = start(*TWO)
+    assert int(server.get("/frozen").text) > 10_000
+    database = str(server.signals / "db")
+    for worker in server.workers():
+        opened = [str(path.readlink()) for path in Path(f"/proc/{worker}/fd").iterdir()]
+        assert database not in opened
+
+
+def test_a_view_that_runs_a_program_leaks_no_connection_to_it(start: Starter) -> None:
+    server = start()
+    with server.connect() as connection:
+        assert connection.get("/").status == 200
+        (worker,) = server.workers()
+        sockets = [fd for fd in Path(f"/proc/{worker}/fd").iterdir() if is_inherited_socket(fd)]
+        assert sockets == []
+
+
+def is_inherited_socket(fd: Path) -> bool:
+    """Whether the descriptor is a socket that a program would get."""
+    if not str(fd.readlink()).startswith("socket:"):
+        return False
+    info = (fd.parent.parent / "fdinfo" / fd.name).read_text()
+    flags = next(int(line.split()[1], 8) for line in info.splitlines() if line.startswith("flags"))
+    return not flags & os.O_CLOEXEC
+
+
+def test_pinned_workers_have_a_cpu_each(start: Starter) -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        pytest.skip("one CPU")
+    server = start("--workers", "2", "--pin", "on")
+    pinned = [worker["pin"] for worker in server.status()["workers"]]
+    assert len(set(pinned)) == 2
+    assert set(pinned) <= set(cpus)
+    assert "pinned to" in server.log()
+    server = start("--workers", "2", "--pin", "off")
+    assert [worker["pin"] for worker in server.status()["workers"]] == [None, None]
+
+
+def test_auto_counts_the_cpus_that_the_affinity_mask_leaves(start_once: Starter) -> None:
+    mask = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(mask)})
+    try:
+        server = start_once("--workers", "auto")
+    finally:
+        os.sched_setaffinity(0, mask)
+    assert len(server.workers()) == 1
+    assert "affinity" in server.log()
+
+
+@pytest.fixture
+def half_a_cpu() -> Iterator[Path]:
+    """A real cgroup with half a CPU, where we may make one."""
+    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    parent = Path("/sys/fs/cgroup" if unified else "/sys/fs/cgroup/cpu")
+    group = parent / f"hurricane-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        if unified:
+            (group / "cpu.max").write_text("50000 100000")
+        else:
+            (group / "cpu.cfs_period_us").write_text("100000")
+            (group / "cpu.cfs_quota_us").write_text("50000")
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made here: {error}")
+    yield group
+    wait_until(lambda: (group / "cgroup.procs").read_text() == "", 10, "the cgroup to be empty")
+    group.rmdir()
+
+
+def test_auto_respects_the_quota_of_a_real_cgroup(half_a_cpu: Path) -> None:
+    enter = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(half_a_cpu))
+    starter = Starter("any")
+    try:
+        server = starter("--workers", "auto", prefix=enter)
+        assert len(server.workers()) == 1
+        assert "0.5" in next(line for line in server.log().splitlines() if "workers_from" in line)
+    finally:
+        starter.end()

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 
 def told(purpose: str) -> list[CheckMessage]:
@@ -46,5 +46,6 @@ def documented(**_kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def at_start(**_kwargs: Any) -> list[CheckMessage]:
-    """Runs before the start only."""
+    """Runs before the start only, and leaves a database connection open."""
+    connection.ensure_connection()
     return told("start")

@@ -22,4 +22,5 @@ urlpatterns = [
     path("file", views.file),
     path("generated", views.generated),
     path("threads", views.threads),
+    path("frozen", views.frozen),
 ]

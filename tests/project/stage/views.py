@@ -1,6 +1,7 @@
 """Views that do what a server must cope with. Waiting is for files, so that tests decide."""
 
 import ctypes
+import gc
 import hashlib
 import os
 import sys
@@ -191,3 +192,8 @@ def threads(_request: HttpRequest) -> StreamingHttpResponse:
     request_finished.connect(finished, weak=False)
     assert request_started.has_listeners()
     return StreamingHttpResponse(pieces(), content_type="text/plain")
+
+
+def frozen(_request: HttpRequest) -> HttpResponse:
+    """How many objects the collector leaves alone since the fork."""
+    return HttpResponse(str(gc.get_freeze_count()), content_type="text/plain")

@@ -1,0 +1,128 @@
+"""Every queue and wait has a limit, and says so when it is reached."""
+
+import socket
+import time
+
+import pytest
+
+from condition import wait_until
+from conftest import Starter
+from wire import Closed, request
+
+
+def test_a_full_queue_is_answered_503_at_once(start: Starter) -> None:
+    server = start("--threads", "1", "--queue-size", "1", "--req-queue-len", "100")
+    held = server.connect()
+    held.send(request("GET", "/hold/gate"))
+    server.wait_for_lines("gate-entered", 1)
+    queued = server.connect()
+    queued.send(request("GET", "/"))
+    wait_until(lambda: server.status()["totals"]["queued"] == 1, 5)
+    begin = time.monotonic()
+    with server.connect() as refused:
+        response = refused.get("/")
+        assert response.status == 503
+        assert response.header("Retry-After") is not None
+    assert time.monotonic() - begin < 1
+    assert server.status()["totals"]["shed"] == 1
+    server.put("gate-open")
+    assert (held.response().body, queued.response().body) == (b"released", b"hello")
+
+
+def test_a_request_whose_client_has_left_before_its_turn_is_not_run(start: Starter) -> None:
+    server = start("--threads", "1", "--req-queue-len", "100")
+    held = server.connect()
+    held.send(request("GET", "/hold/gate"))
+    server.wait_for_lines("gate-entered", 1)
+    left = server.connect()
+    left.send(request("GET", "/hold/left"))
+    wait_until(lambda: server.status()["totals"]["queued"] == 1, 5)
+    left.reset()
+    with server.connect() as later:
+        # Answered by the loop itself, after it has seen the reset.
+        later.send(b"not HTTP\r\n\r\n")
+        assert later.response().status == 400
+    server.put("gate-open")
+    assert held.response().body == b"released"
+    assert server.get("/").body == b"hello"
+    assert server.lines("left-entered") == []
+
+
+def test_connections_over_the_limit_are_answered_503(start: Starter) -> None:
+    server = start("--max-connections", "4")
+    kept = [server.connect() for _ in range(4)]
+    assert [connection.get("/").status for connection in kept] == [200] * 4
+    with server.connect() as refused:
+        assert refused.head().status == 503
+    kept[0].close()
+
+    def admitted() -> bool:
+        with server.connect() as connection:
+            try:
+                return connection.get("/").status == 200
+            except (Closed, OSError):
+                return False
+
+    wait_until(admitted, 5)
+
+
+def test_an_idle_connection_is_closed_after_the_keep_alive_timeout(start: Starter) -> None:
+    server = start("--keep-alive-timeout", "0.5s")
+    with server.connect() as connection:
+        connection.get("/")
+        begin = time.monotonic()
+        assert connection.is_closed_by_peer()
+        assert 0.4 < time.monotonic() - begin < 3
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345",
+        b"POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n123",
+    ],
+    ids=["head", "body", "chunk"],
+)
+def test_a_request_that_stays_incomplete_is_answered_408(start: Starter, sent: bytes) -> None:
+    server = start("--head-timeout", "0.5s", "--body-timeout", "0.5s")
+    with server.connect() as connection:
+        begin = time.monotonic()
+        connection.send(sent)
+        assert connection.response().status == 408
+        assert connection.is_closed_by_peer()
+        assert 0.4 < time.monotonic() - begin < 3
+
+
+def test_stalled_bodies_take_no_thread(start: Starter) -> None:
+    server = start("--threads", "2")
+    stalled = [server.connect() for _ in range(16)]
+    for connection in stalled:
+        connection.send(request("POST", "/sink", "Content-Length: 10") + b"12345")
+    wait_until(lambda: server.status()["totals"]["connections"] == 16, 5)
+    assert server.get("/").body == b"hello"
+    for connection in stalled:
+        connection.send(b"67890")
+    assert [connection.response().json()["size"] for connection in stalled] == [10] * 16
+
+
+def test_a_client_that_takes_no_byte_is_given_up(start: Starter) -> None:
+    server = start("--write-timeout", "0.5s")
+    with server.connect() as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.send(request("GET", "/endless"))
+        connection.head()
+        server.wait_for_lines("endless-closed", 1)
+    assert server.get("/").body == b"hello"
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 2000", "Transfer-Encoding: chunked"])
+def test_a_body_over_the_limit_is_413(start: Starter, framing: str) -> None:
+    server = start("--max-body-size", "1000")
+    with server.connect() as connection:
+        body = b"7d0\r\n" + b"x" * 2000 if "chunked" in framing else b"x" * 2000
+        connection.send(request("POST", "/sink", framing) + body)
+        response = connection.response()
+        assert response.status == 413
+        assert response.header("Connection") == "close"
+    assert server.post("/sink", b"x" * 1000).json()["size"] == 1000

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 
-use hurricane::{Args, ChildRole, Config, Forking, Logging, Server, WorkerContext};
+use hurricane::{Args, Config, Forking, Logging, Server, WorkerContext};
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -96,7 +96,7 @@ impl Service {
             let Self { application, checks, prepare_fork, .. } = self;
             let forking = Forking {
                 fork: Box::new(move || fork(prepare_fork.as_ref())),
-                in_child: Box::new(in_child),
+                in_child: Box::new(|_| ()),
                 exit: Box::new(exit),
             };
             let checks = move || {
@@ -118,24 +118,21 @@ impl Service {
 /// `os.fork`, so that Python's own preparations and `os.register_at_fork` hooks run.
 fn fork(prepare: Option<&Py<PyAny>>) -> io::Result<i32> {
     Python::attach(|py| {
-        if let Some(prepare) = prepare {
-            prepare.bind(py).call0()?;
+        match prepare {
+            Some(prepare) => prepare.bind(py).call0().map(drop)?,
+            None => keep_heap_shared(py)?,
         }
         py.import(intern!(py, "os"))?.call_method0(intern!(py, "fork"))?.extract::<i32>()
     })
     .map_err(io::Error::other)
 }
 
-/// Ctrl-C is the supervisor's business: Python must not raise `KeyboardInterrupt` in children.
-fn in_child(_role: ChildRole) {
-    let ignored = Python::attach(|py| {
-        let signal = py.import("signal")?;
-        signal.call_method1("set_wakeup_fd", (-1,))?;
-        PyResult::Ok(())
-    });
-    if let Err(error) = ignored {
-        tracing::debug!(%error, "a wakeup descriptor stays set in the child");
-    }
+/// Moves all that exists out of the collector's sight: a collection in a worker would write to
+/// every object, and so copy its page.
+fn keep_heap_shared(py: Python<'_>) -> PyResult<()> {
+    let gc = py.import(intern!(py, "gc"))?;
+    gc.call_method0(intern!(py, "collect"))?;
+    gc.call_method0(intern!(py, "freeze")).map(drop)
 }
 
 /// Ends a child as the interpreter would: runs exit functions and flushes, but does not return

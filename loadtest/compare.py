@@ -6,6 +6,7 @@ one ratio, so that whatever slows the machine down for a while slows both. Usage
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -21,7 +22,6 @@ from processes import cpu_busy_seconds
 from servers import Server, Subject
 
 ROOT = Path(__file__).parent.parent
-SERVER_CPU, CLIENT_CPU = 0, 1
 
 # Scenario, and the module in applications/ that it serves.
 SCENARIOS = {
@@ -33,9 +33,11 @@ SCENARIOS = {
 
 @dataclass(frozen=True)
 class Load:
-    """What one measurement sends."""
+    """What one measurement sends, and where both sides run."""
 
     generator: Path
+    server_cpu: int
+    client_cpu: int
     connections: int
     seconds: float
     requests: int | None = None
@@ -79,12 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the scenarios that were asked for and prints a table and a ratio of each."""
     parser = _parser()
     args = parser.parse_args(arguments)
-    if len(os.sched_getaffinity(0) & {SERVER_CPU, CLIENT_CPU}) < 2:
-        parser.error(f"CPUs {SERVER_CPU} and {CLIENT_CPU} are needed, one of the two is not ours")
-    load = Load(args.generator, args.connections, args.seconds)
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    load = Load(args.generator, cpus[0], cpus[-1], args.connections, args.seconds)
     if args.smoke:
-        load = Load(args.generator, args.connections, 5, requests=300)
-        args.rounds = args.repeats = 1
+        load = dataclasses.replace(load, seconds=5, requests=300)
+        args.rounds, args.repeats = 1, 0
+    elif len(cpus) < 2:
+        parser.error("server and client need a CPU each, only one is ours")
     results = {}
     for scenario in args.scenarios or SCENARIOS:
         if scenario not in SCENARIOS:
@@ -127,31 +130,29 @@ def _interleave(args: argparse.Namespace, application: str, load: Load) -> list[
     with contextlib.ExitStack() as servers:
         first, second = (
             servers.enter_context(
-                Server(subject, application, SERVER_CPU, logs / f"loadtest-{place}.log")
+                Server(subject, application, load.server_cpu, logs / f"loadtest-{place}.log")
             )
             for place, subject in (("first", args.first), ("second", args.second))
         )
         if not args.smoke:
             for server in (first, second):
-                _measure(server, Load(load.generator, load.connections, seconds=1))
+                _measure(server, dataclasses.replace(load, seconds=1))
         while len(rounds) < args.rounds + args.repeats:
             rounds.append(Round(_measure(first, load), _measure(second, load)))
             if sum(each.foreign <= args.noise for each in rounds) >= args.rounds:
-                break
-            if args.smoke:
                 break
     return sorted(rounds, key=lambda each: each.foreign)[: args.rounds]
 
 
 def _measure(server: Server, load: Load) -> Measurement:
     command = [
-        "taskset", "--cpu-list", str(CLIENT_CPU), str(load.generator),
+        "taskset", "--cpu-list", str(load.client_cpu), str(load.generator),
         f"--address=127.0.0.1:{server.port}", f"--connections={load.connections}",
         f"--seconds={load.seconds}",
     ]  # fmt: skip
     if load.requests is not None:
         command.append(f"--requests={load.requests}")
-    cpus = {SERVER_CPU, CLIENT_CPU}
+    cpus = {load.server_cpu, load.client_cpu}
     started, busy, used, client = (
         time.monotonic(),
         cpu_busy_seconds(cpus),

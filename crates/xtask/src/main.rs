@@ -1,2 +1,61 @@
-//! Automation.
-fn main() {}
+//! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `loadtest`.
+//!
+//! Needs Rust and a CPython of 3.11 or later, with `pip` able to reach a package index. All that
+//! is made (virtual environments, databases, tools) goes under the target directory.
+
+mod checkout;
+mod demo;
+mod interpreter;
+mod lint;
+mod loadtest;
+mod step;
+mod test;
+mod tidy;
+mod venv;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Automation of this repository")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Serve the example project: virtual environment, build, migrations, data, server
+    Demo {
+        /// Flags of `manage.py serve`, behind `--`
+        #[arg(last = true)]
+        serve_flags: Vec<OsString>,
+    },
+    /// Run all Rust and Python tests
+    Test(test::Args),
+    /// Check formatting, lints, types, dependencies and tidiness
+    Lint,
+    /// Check headers, sizes, crate edges and generated documents
+    Tidy,
+    /// Write the documents that are generated from definitions in the code
+    Docs,
+    /// Compare CPU per request with a rival; see loadtest/README.md
+    #[command(disable_help_flag = true)]
+    Loadtest {
+        /// Arguments of loadtest/compare.py
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().task {
+        Task::Demo { serve_flags } => demo::run(&serve_flags),
+        Task::Test(args) => test::run(&args),
+        Task::Lint => lint::run(),
+        Task::Tidy => tidy::check(),
+        Task::Docs => tidy::write_docs(),
+        Task::Loadtest { arguments } => loadtest::run(&arguments),
+    }
+}

@@ -1,0 +1,144 @@
+//! `cargo xtask test`: every Rust and Python test, with what they need.
+//!
+//! Steps run one after the other, because many tests hold the server to deadlines; only what is
+//! fetched from a package index is fetched beside them.
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::ValueEnum;
+
+use crate::interpreter::{self, Interpreter};
+use crate::venv::Venv;
+use crate::{checkout, loadtest, step};
+
+/// What every version of Python but the first runs: start, serving and probes touch every call
+/// into CPython, the rest of the suite is about processes.
+const FEWER_TESTS: [&str; 3] =
+    ["tests/test_start.py", "tests/test_serve.py", "tests/test_probes.py"];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run these parts only
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+
+    /// Arguments of pytest, behind `--`; wants `--only python`
+    #[arg(last = true)]
+    pytest: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// `cargo test --workspace`
+    Rust,
+    /// pytest: all of it on the chosen Python, a part on the other versions that are found
+    Python,
+    /// The example project's own tests
+    Example,
+    /// A load test of a few hundred requests, to see that it works
+    Loadtest,
+}
+
+/// A command with this cargo, in the root of the checkout.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.current_dir(checkout::root());
+    cargo
+}
+
+/// Runs all that was asked for, to the end, and then fails if any of it failed.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
+    ensure!(
+        args.pytest.is_empty() || args.only == [Part::Python],
+        "arguments behind `--` are for pytest and want `--only python`"
+    );
+    let interpreters = interpreter::all()?;
+    let chosen = &interpreters[0];
+    let fetching = thread::spawn({
+        let interpreters = interpreters.clone();
+        move || interpreters.iter().map(environment).collect::<anyhow::Result<Vec<_>>>()
+    });
+    let mut outcomes = Outcomes::default();
+    if wanted(Part::Rust) {
+        outcomes.add("rust", || rust(chosen));
+    }
+    if args.only == [Part::Rust] {
+        return outcomes.conclude();
+    }
+    let venvs = fetching.join().ok().context("making environments failed")??;
+    let built = outcomes.add("extension module", || venvs[0].install_checkout());
+    if built && wanted(Part::Python) {
+        outcomes.add("python", || pytest(&venvs[0], &["tests"], &args.pytest));
+    }
+    if built && wanted(Part::Example) {
+        outcomes.add("example", || example(&venvs[0]));
+    }
+    if built && wanted(Part::Loadtest) {
+        outcomes.add("loadtest", || loadtest::compare(&venvs[0], &["--smoke".into()]));
+    }
+    if built && wanted(Part::Python) && args.pytest.is_empty() {
+        for (interpreter, venv) in interpreters.iter().zip(&venvs).skip(1) {
+            outcomes.add(&format!("python {}", interpreter.name()), || {
+                venv.install_checkout()?;
+                pytest(venv, &FEWER_TESTS, &[])
+            });
+        }
+    }
+    outcomes.conclude()
+}
+
+fn environment(interpreter: &Interpreter) -> anyhow::Result<Venv> {
+    let venv = Venv::of(interpreter)?;
+    venv.require("dev.txt", None)?;
+    venv.require("loadtest.txt", None)?;
+    Ok(venv)
+}
+
+fn rust(interpreter: &Interpreter) -> anyhow::Result<()> {
+    let mut test = cargo();
+    test.args(["test", "--workspace", "--no-fail-fast"]);
+    step::run(test.env("PYO3_PYTHON", &interpreter.executable))
+}
+
+fn pytest(venv: &Venv, what: &[&str], arguments: &[OsString]) -> anyhow::Result<()> {
+    step::run(venv.python(".").args(["-m", "pytest"]).args(what).args(arguments))
+}
+
+fn example(venv: &Venv) -> anyhow::Result<()> {
+    step::run(venv.python("examples/bookshop").args(["-Werror", "manage.py", "test"]))
+}
+
+/// What has run, how long it took, and what failed.
+#[derive(Default)]
+struct Outcomes {
+    lines: Vec<String>,
+    failed: bool,
+}
+
+impl Outcomes {
+    /// Runs a part; true when it succeeded.
+    fn add(&mut self, name: &str, part: impl FnOnce() -> anyhow::Result<()>) -> bool {
+        let start = Instant::now();
+        let outcome = part();
+        let verdict = match &outcome {
+            Ok(()) => "passed".to_owned(),
+            Err(error) => format!("FAILED: {error:#}"),
+        };
+        self.failed |= outcome.is_err();
+        self.lines.push(format!("{name:18} {:4} s  {verdict}", start.elapsed().as_secs()));
+        outcome.is_ok()
+    }
+
+    fn conclude(self) -> anyhow::Result<()> {
+        step::announce(&format!("\n{}", self.lines.join("\n")));
+        if self.failed {
+            bail!("some tests failed");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Documents and flags agree: the table is made from the definition, and no text names a flag
+//! that the server does not have.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use hurricane::{Flag, flags};
+
+use crate::assert_none;
+use crate::tree::{root, sources_with};
+
+const TABLE: &str = "docs/flags.md";
+
+#[test]
+fn the_flag_table_is_current() {
+    let path = root().join(TABLE);
+    let current = table();
+    if std::env::var_os("XTASK_WRITE_DOCS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &current).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == current, "{TABLE} is not current; `cargo xtask docs` writes it");
+}
+
+#[test]
+fn tables_of_flags_name_only_flags_that_exist() {
+    let known: Vec<String> = flags().into_iter().map(|flag| format!("--{}", flag.name)).collect();
+    let mut breaches = Vec::new();
+    for document in sources_with("md") {
+        for row in document.text.lines().filter_map(|line| line.strip_prefix("| `--")) {
+            let name: String =
+                row.chars().take_while(|c| c.is_alphanumeric() || *c == '-').collect();
+            if !known.contains(&format!("--{name}")) {
+                breaches.push(format!("{}: there is no flag --{name}", document.path));
+            }
+        }
+    }
+    assert_none(&breaches);
+}
+
+fn table() -> String {
+    let mut text = String::from(
+        "# Flags\n\n\
+         Of `manage.py serve`, `hurricane serve` and every native service. Made from the \
+         definition by `cargo xtask docs`.\n\n\
+         The command line wins over Django settings of the variable's name, settings over the \
+         environment. Durations are seconds, or carry a unit: `500ms`, `5s`, `2m`, `1h`.\n\n\
+         | flag | variable | default | meaning |\n|---|---|---|---|\n",
+    );
+    for flag in flags() {
+        writeln!(text, "{}", row(&flag)).unwrap();
+    }
+    text
+}
+
+fn row(flag: &Flag) -> String {
+    let values = match flag.possible_values.as_slice() {
+        [] => flag.value_name.clone(),
+        values => values.join("|"),
+    };
+    let given = match (flag.is_switch, values) {
+        (true, _) => format!("`--{}`", flag.name),
+        (false, values) => format!("`--{} {}`", flag.name, values.replace('|', "\\|")),
+    };
+    let default = flag.default.as_ref().map_or(String::new(), |value| format!("`{value}`"));
+    let meaning = flag.help.replace('\n', " ").replace('|', "\\|");
+    format!("| {given} | `{}` | {default} | {meaning} |", flag.env)
+}

@@ -25,8 +25,8 @@ pub struct Limits {
     pub trailer_bytes_max: usize,
     /// Bytes of a refused body that are read before the connection is closed.
     pub refused_body_bytes_max: usize,
-    /// Bytes of a finished response that a worker may hold for a slow peer, per connection,
-    /// before the application's thread waits for the peer itself.
+    /// Bytes of finished responses that a worker holds for slow peers, all together; beyond,
+    /// threads of the application wait for their peers themselves.
     pub response_memory_bytes_max: usize,
     /// Open connections of one worker.
     pub connections_max: usize,
@@ -56,7 +56,7 @@ impl Default for Limits {
             chunk_extension_bytes_max: 16 * 1024,
             trailer_bytes_max: 8 * 1024,
             refused_body_bytes_max: 256 * 1024,
-            response_memory_bytes_max: 1024 * 1024,
+            response_memory_bytes_max: 64 * 1024 * 1024,
             connections_max: 16 * 1024,
             queue_len_max: 1024,
             head_timeout: Duration::from_secs(30),

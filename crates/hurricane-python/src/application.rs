@@ -17,9 +17,10 @@ use crate::call::{Callee, call};
 use crate::environ::{Memory, Template};
 use crate::exchange::{Exchange, exchange};
 use crate::file_wrapper::FileWrapper;
+use crate::held::Budget;
 use crate::outbox::Outbox;
 use crate::pool::{Next, Pool};
-use crate::transmission::{Parcel, TransmissionLimits};
+use crate::transmission::Parcel;
 
 /// Stack of an application thread: what the interpreter's main thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -59,10 +60,8 @@ impl WsgiApplication {
     /// Starts the threads of this worker.
     pub(crate) fn start(context: &WorkerContext, application: &Py<PyAny>) -> PyResult<Self> {
         let threads = context.threads.max(1);
-        let limits = TransmissionLimits {
-            write_timeout: context.limits.write_timeout,
-            rest_bytes_max: context.limits.response_memory_bytes_max,
-        };
+        let write_timeout = context.limits.write_timeout;
+        let budget = Budget::new(context.limits.response_memory_bytes_max);
         let callee = Python::attach(|py| {
             let wrapper = py.get_type::<FileWrapper>();
             let template = Template::new(py, wrapper.as_any(), threads > 1)?;
@@ -71,7 +70,7 @@ impl WsgiApplication {
                 .call_method1("getLogger", ("hurricane.server.application",))?
                 .unbind();
             let application = application.clone_ref(py);
-            PyResult::Ok(Callee { application, template, limits, logger })
+            PyResult::Ok(Callee { application, template, write_timeout, budget, logger })
         })?;
         let shared = Arc::new(Shared {
             pool: Pool::new(threads, context.limits.queue_len_max),

@@ -1,5 +1,8 @@
 //! One request through a WSGI application, on the calling thread, by PEP 3333.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -8,15 +11,19 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::environ::{Memory, Template, environ};
 use crate::file_wrapper::FileWrapper;
+use crate::held::Budget;
 use crate::input::Input;
 use crate::respond::{Announced, StartResponse};
-use crate::transmission::{Parcel, Transmission, TransmissionError, TransmissionLimits};
+use crate::transmission::{Parcel, Transmission, TransmissionError};
 
 /// What every call of an application needs.
 pub(crate) struct Callee {
     pub(crate) application: Py<PyAny>,
     pub(crate) template: Template,
-    pub(crate) limits: TransmissionLimits,
+    /// The longest wait for a peer that takes nothing.
+    pub(crate) write_timeout: Duration,
+    /// Memory for what slow peers have not taken.
+    pub(crate) budget: Arc<Budget>,
     /// The logger that the application's exceptions go to.
     pub(crate) logger: Py<PyAny>,
 }
@@ -33,7 +40,8 @@ pub(crate) fn call(
     complete: impl FnOnce(Parcel),
 ) {
     let facts = RequestFacts::of(&request.head, request.keep_alive);
-    let transmission = Transmission::new(outlet.clone(), facts, callee.limits);
+    let budget = Arc::clone(&callee.budget);
+    let transmission = Transmission::new(outlet.clone(), facts, callee.write_timeout, budget);
     let start = match Bound::new(py, StartResponse { transmission }) {
         Ok(start) => start,
         Err(error) => {

@@ -15,6 +15,7 @@ mod check;
 mod environ;
 mod exchange;
 mod file_wrapper;
+mod held;
 mod input;
 mod logging;
 mod outbox;

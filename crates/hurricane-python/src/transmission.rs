@@ -1,11 +1,13 @@
 //! One response on its way from the application's thread to the peer.
 //!
 //! The thread writes on the socket itself, without waiting as long as the socket takes it. Of a
-//! response that is known to its end, a rest that does not fit is left to the loop; while an
-//! application still produces, the thread waits for a slow peer, without the interpreter lock.
+//! response that is known to its end, a rest that does not fit is left to the loop (see `held`);
+//! while an application still produces, the thread waits for a slow peer, without the interpreter
+//! lock.
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send, sendmsg};
 use pyo3::Python;
 
+use crate::held::{Budget, Share};
 use crate::respond::Announced;
 
 /// Bytes of a body that are copied behind its head rather than sent from where they are.
@@ -36,20 +39,13 @@ pub(crate) enum TransmissionError {
     PeerLeft,
 }
 
-/// How a response is sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TransmissionLimits {
-    /// The longest wait for a peer that takes nothing.
-    pub(crate) write_timeout: Duration,
-    /// Bytes that may be left to the loop.
-    pub(crate) rest_bytes_max: usize,
-}
-
 /// What is left of a response when the application has done its part.
 #[derive(Debug)]
 pub(crate) struct Parcel {
     outlet: Outlet,
     bytes: Vec<u8>,
+    /// Of the budget, when the bytes are many.
+    share: Option<Share>,
     file: Option<File>,
     keep_alive: bool,
     pub(crate) status: u16,
@@ -58,7 +54,7 @@ pub(crate) struct Parcel {
 impl Parcel {
     /// A connection that is closed without a word.
     pub(crate) fn nothing(outlet: Outlet) -> Self {
-        Self { outlet, bytes: Vec::new(), file: None, keep_alive: false, status: 0 }
+        Self { outlet, bytes: Vec::new(), share: None, file: None, keep_alive: false, status: 0 }
     }
 
     /// Whether it may wait for others: short, and nothing that the loop must do.
@@ -81,7 +77,11 @@ impl Parcel {
                 }
             }
         }
-        let bytes = Bytes::from(self.bytes).split_off(sent);
+        let bytes = match self.share {
+            Some(share) => share.hold(self.bytes),
+            None => Bytes::from(self.bytes),
+        };
+        let bytes = bytes.slice(sent..);
         let rest = Rest { bytes, file: self.file };
         let wake = !self.keep_alive || !rest.bytes.is_empty() || rest.file.is_some();
         if !wake {
@@ -106,7 +106,11 @@ enum Phase {
 pub(crate) struct Transmission {
     outlet: Outlet,
     facts: RequestFacts,
-    limits: TransmissionLimits,
+    /// The longest wait for a peer that takes nothing.
+    write_timeout: Duration,
+    budget: Arc<Budget>,
+    /// Of the budget, for what is in `out` when it is many bytes.
+    share: Option<Share>,
     announced: Option<Announced>,
     phase: Phase,
     /// Encoded bytes that are not yet sent.
@@ -130,11 +134,18 @@ fn with_date<R>(render: impl FnOnce(&HttpDate) -> R) -> R {
 }
 
 impl Transmission {
-    pub(crate) fn new(outlet: Outlet, facts: RequestFacts, limits: TransmissionLimits) -> Self {
+    pub(crate) fn new(
+        outlet: Outlet,
+        facts: RequestFacts,
+        write_timeout: Duration,
+        budget: Arc<Budget>,
+    ) -> Self {
         Self {
             outlet,
             facts,
-            limits,
+            write_timeout,
+            budget,
+            share: None,
             announced: None,
             phase: Phase::Head,
             out: Vec::new(),
@@ -221,10 +232,9 @@ impl Transmission {
             if is_chunked {
                 self.out.extend_from_slice(b"\r\n");
             }
-            if is_last { Ok(()) } else { self.flush(py, &[], 0) }
+            if is_last { Ok(()) } else { self.flush(py, &[], false) }
         } else {
-            let rest_max = if is_last { self.limits.rest_bytes_max } else { 0 };
-            self.flush(py, data, rest_max)?;
+            self.flush(py, data, is_last)?;
             if is_chunked {
                 self.out.extend_from_slice(b"\r\n");
             }
@@ -232,13 +242,13 @@ impl Transmission {
         }
     }
 
-    /// Sends `out` and `data` behind it until at most `rest_max` bytes are left; those are copied
-    /// to `out`.
+    /// Sends `out` and `data` behind it. With `is_last` what the socket does not take is copied to
+    /// `out`, if the budget allows it.
     fn flush(
         &mut self,
         py: Python<'_>,
         mut data: &[u8],
-        rest_max: usize,
+        is_last: bool,
     ) -> Result<(), TransmissionError> {
         let mut sent_of_out = 0;
         let result = loop {
@@ -255,8 +265,11 @@ impl Transmission {
                     data = &data[sent - of_out..];
                 }
                 Err(nix::Error::EINTR) => {}
-                Err(nix::Error::EAGAIN) if left <= rest_max => break Ok(()),
                 Err(nix::Error::EAGAIN) => {
+                    self.share = if is_last { self.budget.take(left) } else { None };
+                    if self.share.is_some() {
+                        break Ok(());
+                    }
                     if !self.wait_writable(py) {
                         break Err(TransmissionError::PeerLeft);
                     }
@@ -273,7 +286,7 @@ impl Transmission {
     }
 
     fn wait_writable(&self, py: Python<'_>) -> bool {
-        let timeout = PollTimeout::try_from(self.limits.write_timeout).unwrap_or(PollTimeout::MAX);
+        let timeout = PollTimeout::try_from(self.write_timeout).unwrap_or(PollTimeout::MAX);
         py.detach(|| {
             let mut socket = [PollFd::new(self.outlet.as_fd(), PollFlags::POLLOUT)];
             loop {
@@ -314,6 +327,7 @@ impl Transmission {
         Parcel {
             outlet: self.outlet.clone(),
             bytes: std::mem::take(&mut self.out),
+            share: self.share.take(),
             file,
             keep_alive: self.keep_alive,
             status: self.status,

@@ -19,7 +19,7 @@ use hurricane_http::{
     Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Outlet, Reply,
     Request, RequestError, RequestFacts, Response, Version,
 };
-use hurricane_scoreboard::Monotonic;
+use hurricane_scoreboard::{Monotonic, Slot};
 use monoio::io::{OwnedReadHalf, Splitable};
 use monoio::net::TcpStream;
 
@@ -65,7 +65,7 @@ pub(crate) async fn serve<A: Application>(
     let local = stream.local_addr().unwrap_or(peer);
     let local = SocketAddr::new(local.ip().to_canonical(), local.port());
     let entry = Rc::new(Entry::new(socket));
-    entry.wait(Waiting::Head, worker.now(), worker.limits());
+    entry.begin(worker.now(), worker.limits());
     worker.registry.add(&entry);
     let (reading, writing) = stream.into_split();
     let mut connection = Connection {
@@ -98,7 +98,6 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     async fn live(&mut self) {
         loop {
             match self.exchange().await {
-                // Not `Head`, in which a new connection begins: idle from now.
                 Ok(true) => {
                     self.entry.wait(Waiting::Request, self.worker.now(), self.worker.limits());
                 }
@@ -148,8 +147,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             return Err(Ending::Closed);
         }
         let begun = !self.source.unread().is_empty();
-        if self.entry.waiting() != Waiting::Head {
-            let waiting = if begun { Waiting::Head } else { Waiting::Request };
+        let waiting = if begun { Waiting::Head } else { Waiting::Request };
+        if self.entry.waiting() != waiting {
             self.entry.wait(waiting, self.worker.now(), self.worker.limits());
         }
         match self.source.fill(HEAD_ROOM_BYTES).await? {
@@ -201,19 +200,13 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             Request { head, body, peer: self.peer, local: self.local, keep_alive, outlet };
         self.entry.peer.unsettle();
         self.entry.wait(Waiting::Reply, self.worker.now(), self.worker.limits());
-        if !A::USES_OUTLET {
-            self.worker.slot().request_began(Monotonic::now());
-        }
         let worker = Rc::clone(&self.worker);
+        let _running = (!A::USES_OUTLET).then(|| Running::begin(worker.slot()));
         let mut call = pin!(async { worker.application.call(request).await });
-        let reply = match poll_fn(|cx| Poll::Ready(poll_guarded(call.as_mut(), cx))).await {
-            Poll::Ready(reply) => reply,
-            Poll::Pending => self.await_reply(call).await?,
-        };
-        if !A::USES_OUTLET {
-            self.worker.slot().request_ended(Monotonic::now());
+        match poll_fn(|cx| Poll::Ready(poll_guarded(call.as_mut(), cx))).await {
+            Poll::Ready(reply) => Ok(reply),
+            Poll::Pending => self.await_reply(call).await,
         }
-        Ok(reply)
     }
 
     /// Waits for the application and reads ahead.
@@ -291,8 +284,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         self.worker.slot().refused();
         let facts = RequestFacts { version: Version::Http11, is_head: false, keep_alive: false };
         let response = Response::text(text + "\n").with_status(status);
-        let sent = self.send(response.into(), facts).await;
-        drop(sent);
+        // The peer may be gone; then there is nobody to tell.
+        let _ = self.send(response.into(), facts).await;
     }
 
     /// Sends our FIN, then reads a little of what the peer still sends: closing at once would
@@ -308,6 +301,22 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
                 _ => return,
             }
         }
+    }
+}
+
+/// Counts a request as running on the loop while it lives.
+struct Running<'a>(&'a Slot);
+
+impl<'a> Running<'a> {
+    fn begin(slot: &'a Slot) -> Self {
+        slot.request_began(Monotonic::now());
+        Self(slot)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.request_ended(Monotonic::now());
     }
 }
 

@@ -48,7 +48,7 @@ impl Entry {
     pub(crate) fn new(socket: BorrowedFd<'static>) -> Self {
         Self {
             socket,
-            waiting: Cell::new(Waiting::Head),
+            waiting: Cell::new(Waiting::Request),
             deadline: Cell::new(Monotonic::NEVER),
             expired: Cell::new(false),
             peer: Arc::default(),
@@ -58,6 +58,11 @@ impl Entry {
     /// The socket; valid as long as the connection task lives.
     pub(crate) fn socket(&self) -> BorrowedFd<'static> {
         self.socket
+    }
+
+    /// A new connection waits for its first request, no longer than for a head.
+    pub(crate) fn begin(&self, now: Monotonic, limits: &Limits) {
+        self.deadline.set(after(now, limits.head_timeout.min(limits.keep_alive_timeout)));
     }
 
     /// Begins to wait, or goes on after progress.

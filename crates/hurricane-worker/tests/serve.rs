@@ -321,6 +321,21 @@ fn a_stopping_worker_serves_its_accept_queue() {
 }
 
 #[test]
+fn a_silent_connection_does_not_hold_a_stopping_worker() {
+    on_both(|io| {
+        let server = Harness::start(io, Limits::default(), echo);
+        let mut silent = server.connect();
+        server.until("it is accepted", |server| {
+            server.board.slot(0).unwrap().read().connections == 1
+        });
+        let began = Instant::now();
+        server.stop();
+        assert!(began.elapsed() < Limits::default().head_timeout / 4);
+        assert!(silent.rest().is_empty());
+    });
+}
+
+#[test]
 fn a_worker_ends_when_its_supervisor_is_gone() {
     on_both(|io| {
         let mut server = Harness::start(io, Limits::default(), echo);

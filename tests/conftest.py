@@ -17,18 +17,6 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "stage.settings"
 ENGINES = ("io-uring", "epoll")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="run what is marked slow")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="slow; runs with --slow"))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -60,13 +48,14 @@ class Starter:
         engine: str | None = None,
         application: str | None = None,
         prefix: Sequence[str] = (),
+        project: Path = PROJECT,
         wait: bool = True,
     ) -> Server:
         """Starts a server with these flags; waits until it has started."""
         self.directories.append(tempfile.TemporaryDirectory(prefix="hurricane-test-"))
         directory = Path(self.directories[-1].name)
         engine = engine or self.engine
-        server = Server(directory, flags, env or {}, engine, application, prefix)
+        server = Server(directory, flags, env or {}, engine, application, prefix, project)
         self.servers.append(server)
         if wait:
             server.wait_for_start()

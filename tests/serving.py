@@ -17,6 +17,7 @@ from condition import wait_until
 TESTS = Path(__file__).resolve().parent
 PROJECT = TESTS / "project"
 APPS = TESTS / "apps"
+BOOKSHOP = TESTS.parent / "examples" / "bookshop"
 REFUSE_RING = TESTS / "refuse_ring.py"
 
 START_SECONDS = 20.0
@@ -82,6 +83,7 @@ class Server:
         engine: str,
         application: str | None,
         prefix: Sequence[str] = (),
+        project: Path = PROJECT,
     ) -> None:
         self.signals = directory
         self.port = free_port()
@@ -94,7 +96,7 @@ class Server:
         with self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*prefix, *command(application, engine), *ours, *flags],
-                cwd=PROJECT if application is None else APPS,
+                cwd=project if application is None else APPS,
                 env=environment({**signals, **env}),
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,

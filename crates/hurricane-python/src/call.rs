@@ -9,11 +9,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
+use crate::announced::Announced;
 use crate::environ::{Memory, Template, environ};
 use crate::file_wrapper::FileWrapper;
 use crate::held::Budget;
 use crate::input::Input;
-use crate::respond::{Announced, StartResponse};
+use crate::respond::StartResponse;
 use crate::transmission::{Parcel, Transmission, TransmissionError};
 
 /// What every call of an application needs.

@@ -1,109 +1,13 @@
-//! `start_response`, and what an application announces through it.
+//! `start_response`: the callable that an application starts its response with.
 
-use hurricane_http::{
-    BodyLength, HeadEncoder, HttpDate, RequestFacts, ResponseError, TransferFraming,
-};
-use pyo3::exceptions::{PyAssertionError, PyConnectionError, PyTypeError, PyValueError};
+use hurricane_http::BodyLength;
+use pyo3::exceptions::{PyAssertionError, PyConnectionError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
-use pyo3::{Borrowed, intern};
+use pyo3::types::{PyBytes, PyList, PyString};
 
+use crate::announced::Announced;
 use crate::transmission::{Transmission, TransmissionError};
-
-/// Status line and fields as the application gave them, in latin-1.
-#[derive(Debug, Default)]
-pub(crate) struct Announced {
-    status: u16,
-    reason: Vec<u8>,
-    /// Names and values, one behind the other.
-    text: Vec<u8>,
-    /// For each field, where its name and its value end in `text`.
-    ends: Vec<(usize, usize)>,
-}
-
-impl Announced {
-    /// A plain answer of the server's own.
-    pub(crate) fn plain(status: u16) -> Self {
-        let mut announced = Self { status, ..Self::default() };
-        announced.text.extend_from_slice(b"Content-Type");
-        let name_end = announced.text.len();
-        announced.text.extend_from_slice(b"text/plain; charset=utf-8");
-        announced.ends.push((name_end, announced.text.len()));
-        announced
-    }
-
-    fn read(status: &Bound<'_, PyString>, headers: &Bound<'_, PyList>) -> PyResult<Self> {
-        let line = status.to_str()?;
-        let (code, reason) = line.split_at_checked(3).unwrap_or((line, ""));
-        let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
-        let status = match code.parse() {
-            Ok(code @ 200..) if is_code && (reason.is_empty() || reason.starts_with(' ')) => code,
-            _ => {
-                let fault = format!("status {line:?} is not a final code and a reason");
-                return Err(PyValueError::new_err(fault));
-            }
-        };
-        let mut announced = Self {
-            status,
-            reason: reason.trim_start().as_bytes().to_vec(),
-            text: Vec::with_capacity(256),
-            ends: Vec::with_capacity(headers.len()),
-        };
-        for header in headers.iter() {
-            let header = header.cast::<PyTuple>().map_err(|_| not_a_pair())?;
-            if header.len() != 2 {
-                return Err(not_a_pair());
-            }
-            announced.push(header.get_borrowed_item(0)?)?;
-            let name_end = announced.text.len();
-            announced.push(header.get_borrowed_item(1)?)?;
-            announced.ends.push((name_end, announced.text.len()));
-        }
-        Ok(announced)
-    }
-
-    fn push(&mut self, item: Borrowed<'_, '_, PyAny>) -> PyResult<()> {
-        let text = item.cast::<PyString>().map_err(|_| not_a_pair())?;
-        let text = text.to_str()?;
-        if text.is_ascii() {
-            self.text.extend_from_slice(text.as_bytes());
-            return Ok(());
-        }
-        for character in text.chars() {
-            let byte = u8::try_from(character).map_err(|_| {
-                PyValueError::new_err(format!("header text {text:?} is not latin-1"))
-            })?;
-            self.text.push(byte);
-        }
-        Ok(())
-    }
-
-    /// The status code.
-    pub(crate) fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// Puts the head on the wire; every field is validated there.
-    pub(crate) fn encode(
-        &self,
-        out: &mut Vec<u8>,
-        length: BodyLength,
-        facts: RequestFacts,
-        date: &HttpDate,
-    ) -> Result<(TransferFraming, bool), ResponseError> {
-        let mut encoder = HeadEncoder::new(out, self.status, &self.reason)?;
-        let mut start = 0;
-        for (name_end, end) in &self.ends {
-            encoder.header(&self.text[start..*name_end], &self.text[*name_end..*end])?;
-            start = *end;
-        }
-        encoder.finish(length, facts, date)
-    }
-}
-
-fn not_a_pair() -> PyErr {
-    PyTypeError::new_err("each header must be a tuple of two str")
-}
 
 impl From<TransmissionError> for PyErr {
     fn from(error: TransmissionError) -> Self {

@@ -19,8 +19,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send, sendmsg};
 use pyo3::Python;
 
+use crate::announced::Announced;
 use crate::held::{Budget, Share};
-use crate::respond::Announced;
 
 /// Bytes of a body that are copied behind its head rather than sent from where they are.
 const COPY_BYTES_MAX: usize = 16 * 1024;

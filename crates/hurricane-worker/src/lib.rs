@@ -13,6 +13,7 @@
 mod body;
 mod connection;
 mod engine;
+mod life;
 mod listener;
 mod policy;
 mod registry;
@@ -22,5 +23,6 @@ mod source;
 mod worker;
 
 pub use engine::{IoChoice, RingError, prove_ring};
+pub use life::{DRAIN_ORDER, STOP_ORDER, WorkerError, run};
 pub use policy::stand_back;
-pub use worker::{DRAIN_ORDER, Reserved, STOP_ORDER, WorkerError, WorkerOptions, run};
+pub use worker::{Reserved, WorkerOptions};

@@ -76,7 +76,7 @@ fn take_back(listener: TcpListener) -> std::net::TcpListener {
 fn lend(stream: &TcpStream) -> BorrowedFd<'static> {
     // SAFETY: the connection task owns the stream, drops it only when the application has
     // answered, and the worker's runtime is never dropped while a connection task is left (see
-    // `worker::run`).
+    // `life::run`).
     unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
 }
 

@@ -1,0 +1,159 @@
+//! The life of a worker: engine, application, heartbeat, orders, end.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hurricane_http::Application;
+use hurricane_scoreboard::{Scoreboard, WorkerState};
+use monoio::io::AsyncReadRent;
+
+use crate::engine::{self, LoopError, RingError};
+use crate::worker::{Orders, Worker, WorkerOptions};
+use crate::{listener, policy};
+
+/// Order: go on accepting, and close each connection with its next answer.
+pub const DRAIN_ORDER: u8 = b'd';
+/// Order: take what is in the accept queue, close the listener, end what runs, return.
+pub const STOP_ORDER: u8 = b's';
+
+/// Time between heartbeats, and the precision of every deadline of a connection.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+/// How long a worker that was told to stop goes on accepting: two round trips of a slow client,
+/// so that handshakes that were in flight are served.
+const LAST_ACCEPTS: Duration = Duration::from_millis(200);
+/// How often a stopping worker looks whether everything has ended.
+const ENDING: Duration = Duration::from_millis(5);
+
+/// Why a worker did not start, or ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// `--io io-uring` was demanded and is refused here.
+    #[error("--io io-uring cannot be had: {0}")]
+    RingRefused(#[source] RingError),
+    /// Neither engine starts.
+    #[error("no event loop can be made")]
+    Loop(#[source] io::Error),
+    /// The listening socket cannot be used.
+    #[error("the listening socket cannot be used")]
+    Listener(#[source] io::Error),
+    /// The socket that orders come over cannot be used.
+    #[error("the orders socket cannot be used")]
+    Orders(#[source] io::Error),
+    /// The scoreboard has no such slot.
+    #[error("the scoreboard has no slot {0}")]
+    Slot(usize),
+}
+
+impl From<LoopError> for WorkerError {
+    fn from(error: LoopError) -> Self {
+        match error {
+            LoopError::Ring(refusal) => Self::RingRefused(refusal),
+            LoopError::Epoll(source) => Self::Loop(source),
+        }
+    }
+}
+
+/// Runs one worker on the calling thread until it is told to stop and everything has ended, or
+/// until its supervisor is gone.
+///
+/// `application` is called once, on this thread, when the engine is up.
+///
+/// # Errors
+/// When it cannot start; nothing has been accepted then.
+pub fn run<A: Application>(
+    options: WorkerOptions,
+    listener: std::net::TcpListener,
+    board: &Scoreboard,
+    slot: usize,
+    orders: UnixStream,
+    application: impl FnOnce() -> A,
+) -> Result<(), WorkerError> {
+    let here = board.slot(slot).ok_or(WorkerError::Slot(slot))?;
+    if let Some(cpu) = options.pin {
+        match hurricane_cpu::pin_current_thread(cpu) {
+            Ok(()) => here.set_pin(Some(cpu)),
+            Err(error) => tracing::warn!(worker = slot, %error, "the worker is not pinned"),
+        }
+    }
+    let mut started = engine::start(options.io)?;
+    here.set_engine(started.engine);
+    if let Some(refusal) = &started.refused {
+        tracing::info!(worker = slot, cause = %refusal, "serving on epoll");
+    }
+    let application = application();
+    if A::USES_OUTLET {
+        // The application's threads, which share this CPU, are started and keep the normal policy.
+        policy::stand_back();
+    }
+    let worker = Rc::new(Worker::new(application, options, board.clone(), slot));
+    let result = started.runtime.block_on(live(&worker, listener, orders));
+    if worker.connections() > 0 {
+        // Threads of the application may still write on sockets of the connections that are
+        // left: the sockets stay open until the process ends.
+        std::mem::forget(started.runtime);
+    }
+    result
+}
+
+async fn live<A: Application>(
+    worker: &Rc<Worker<A>>,
+    listener: std::net::TcpListener,
+    orders: UnixStream,
+) -> Result<(), WorkerError> {
+    // monoio adopts sockets as they are; a blocking one would freeze the loop on epoll.
+    orders.set_nonblocking(true).map_err(WorkerError::Orders)?;
+    let orders = monoio::net::UnixStream::from_std(orders).map_err(WorkerError::Orders)?;
+    worker.beat();
+    worker.slot().set_state(WorkerState::Serving);
+    drop(monoio::spawn(beat(Rc::clone(worker))));
+    drop(monoio::spawn(obey(Rc::clone(worker), orders)));
+    listener::serve(worker, listener).await.map_err(WorkerError::Listener)?;
+    worker.slot().set_state(WorkerState::Stopping);
+    while worker.connections() > 0 && worker.orders() != Orders::Abandon {
+        monoio::time::sleep(ENDING).await;
+    }
+    Ok(())
+}
+
+async fn beat<A: Application>(worker: Rc<Worker<A>>) {
+    loop {
+        monoio::time::sleep(HEARTBEAT).await;
+        worker.beat();
+        worker.sweep();
+    }
+}
+
+async fn obey<A: Application>(worker: Rc<Worker<A>>, mut orders: monoio::net::UnixStream) {
+    let mut buffer = vec![0; 16];
+    loop {
+        let (result, back) = orders.read(buffer).await;
+        buffer = back;
+        match result {
+            Ok(count) if count > 0 => {
+                for order in &buffer[..count] {
+                    follow(&worker, *order);
+                }
+                buffer.resize(16, 0);
+            }
+            // The supervisor is gone: so are we.
+            _ => return worker.abandon(),
+        }
+    }
+}
+
+fn follow<A: Application>(worker: &Rc<Worker<A>>, order: u8) {
+    match (order, worker.orders()) {
+        (DRAIN_ORDER, Orders::Serve) => worker.drain(Orders::Drain),
+        (STOP_ORDER, Orders::Serve | Orders::Drain) => {
+            worker.drain(Orders::Stop);
+            let worker = Rc::clone(worker);
+            drop(monoio::spawn(async move {
+                monoio::time::sleep(LAST_ACCEPTS).await;
+                worker.close_door();
+            }));
+        }
+        _ => {}
+    }
+}

@@ -9,13 +9,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use hurricane_scoreboard::{CHECKS_MAX, CheckStatus, Monotonic, Purpose, Scoreboard};
 
-use crate::control::ControlError;
+use crate::error::ControlError;
 use crate::health::{Change, Changes, HealthLog};
+use crate::thread::spawn;
 
 /// A check, registered by the service or the application.
 #[derive(Clone)]
@@ -106,16 +106,6 @@ impl Drop for Runner {
     fn drop(&mut self) {
         // The runner may be gone; then there is nothing to stop.
         let _ = self.events.send(Event::Stop);
-    }
-}
-
-pub(crate) fn spawn(
-    name: String,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<(), ControlError> {
-    match thread::Builder::new().name(name.clone()).spawn(body) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(ControlError::Thread { name, source }),
     }
 }
 
@@ -326,7 +316,7 @@ mod tests {
                 return reading;
             }
             assert!(Instant::now() < deadline, "not {status:?} but {reading:?}");
-            thread::yield_now();
+            std::thread::yield_now();
         }
     }
 
@@ -401,7 +391,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(20);
         while turns.load(Ordering::SeqCst) < before + 5 {
             assert!(Instant::now() < deadline);
-            thread::yield_now();
+            std::thread::yield_now();
         }
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         drop(release);
@@ -440,7 +430,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(20);
         while run.upgrade().is_some() {
             assert!(Instant::now() < deadline);
-            thread::yield_now();
+            std::thread::yield_now();
         }
     }
 

@@ -6,11 +6,12 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use hurricane_scoreboard::{CHECKS_MAX, Scoreboard};
+use hurricane_scoreboard::Scoreboard;
 use tokio::io::AsyncReadExt;
 use tokio::task::LocalSet;
 
 use crate::checks::{Check, Runner};
+use crate::error::ControlError;
 use crate::health::HealthLog;
 use crate::listener::{self, Desk};
 use crate::route::ProbePaths;
@@ -28,37 +29,6 @@ pub struct ControlOptions {
     pub checks: Vec<Check>,
     /// Static part of `/status`: version, worker count and its reason, engine, ports.
     pub server: serde_json::Value,
-}
-
-/// Why the control process cannot run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ControlError {
-    /// More checks than cells on the scoreboard.
-    #[error("{count} checks are registered, at most {CHECKS_MAX} can be")]
-    TooManyChecks {
-        /// How many were registered.
-        count: usize,
-    },
-    /// The kernel gave no thread (a process limit of the container, perhaps).
-    #[error("cannot start the thread {name}")]
-    Thread {
-        /// The thread's name.
-        name: String,
-        /// The cause.
-        source: io::Error,
-    },
-    /// Neither runtime could be made.
-    #[error("cannot make the runtime of the control process")]
-    Runtime(#[source] io::Error),
-    /// A probe listener or the supervisor's socket was not accepted by the runtime.
-    #[error("cannot use {what} in the control process")]
-    Socket {
-        /// Which socket.
-        what: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
 }
 
 /// Answers probes and runs checks on the calling thread, until the supervisor says stop (`s`

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use hurricane_scoreboard::{CheckStatus, Monotonic, Scoreboard};
 
-use crate::checks::spawn;
-use crate::control::ControlError;
+use crate::error::ControlError;
+use crate::thread::spawn;
 use crate::verdict::{self, Snapshot, Subject, Verdict, VerdictLimits};
 
 /// The running log. Dropping it (and every [`Changes`]) ends it.

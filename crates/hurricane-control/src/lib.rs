@@ -21,14 +21,17 @@
 
 mod checks;
 mod control;
+mod error;
 mod health;
 mod listener;
 mod route;
 mod status;
+mod thread;
 mod verdict;
 
 pub use checks::{Check, CheckOutcome};
-pub use control::{ControlError, ControlOptions, run};
+pub use control::{ControlOptions, run};
+pub use error::ControlError;
 pub use hurricane_scoreboard::Purpose;
 pub use route::{ProbePaths, answer};
 pub use verdict::{DrainReadiness, DrainReadinessError, VerdictLimits};

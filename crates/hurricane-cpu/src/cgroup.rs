@@ -3,35 +3,17 @@
 //! A hybrid host has its controllers on v1 while a `0::` line exists, so both versions are always
 //! asked: a controller is in one of them only, and the other has no such file.
 
-use std::fmt;
 use std::path::Path;
 
 use crate::affinity::CpuSet;
+use crate::bound::{Bound, Origin};
 use crate::mount::{Level, Membership, Mount, levels, parse_memberships, parse_mounts};
 use crate::quantity::MilliCpus;
 use crate::root::Root;
-use crate::survey::{Bound, Origin};
+use crate::version::CgroupVersion;
 
 /// The period that `cpu.max` has when it names none.
 const PERIOD_DEFAULT_US: u64 = 100_000;
-
-/// Which of the kernel's two cgroup interfaces a value was read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CgroupVersion {
-    /// A hierarchy per controller.
-    V1,
-    /// The unified hierarchy.
-    V2,
-}
-
-impl fmt::Display for CgroupVersion {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-        })
-    }
-}
 
 /// The CPUs that the nearest cgroup with a cpuset leaves to us; its ancestors' are in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod affinity;
+mod bound;
 mod cgroup;
 mod memory;
 mod mount;
@@ -29,14 +30,17 @@ mod request;
 mod root;
 mod survey;
 mod throttling;
+mod version;
 mod workers;
 
 pub use affinity::{CpuSet, PinError, affinity_mask, pin_current_thread};
-pub use cgroup::{CgroupCpus, CgroupVersion};
+pub use bound::{Bound, Origin};
+pub use cgroup::CgroupCpus;
 pub use memory::{MemoryLimit, memory_limit};
 pub use pin::{PinMode, PinModeError, PinPlan, pin_plan};
 pub use quantity::{MilliCpus, QuantityError};
 pub use root::Root;
-pub use survey::{Bound, Origin, Survey, VARIABLES};
+pub use survey::{Survey, VARIABLES};
 pub use throttling::{Throttling, throttling};
+pub use version::CgroupVersion;
 pub use workers::{WorkerCount, worker_count};

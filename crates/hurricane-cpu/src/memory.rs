@@ -4,9 +4,10 @@
 //! on v1 `memory.limit_in_bytes`, and the limit that `memory.stat` reports for all ancestors
 //! together, also for those that a container cannot see.
 
-use crate::cgroup::{CgroupVersion, Cgroups};
+use crate::cgroup::Cgroups;
 use crate::mount::Level;
 use crate::root::Root;
+use crate::version::CgroupVersion;
 
 /// v1 writes "no limit" as the largest multiple of the page size; no machine has half of it.
 const UNLIMITED_BYTES: u64 = 1 << 62;

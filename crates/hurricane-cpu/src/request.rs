@@ -13,8 +13,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::cgroup::{CgroupVersion, Weight};
+use crate::cgroup::Weight;
 use crate::quantity::MilliCpus;
+use crate::version::CgroupVersion;
 
 /// The shares that Kubernetes gives to a container without a request.
 const SHARES_MIN: u64 = 2;

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use crate::cgroup::{CgroupVersion, Cgroups};
+use crate::cgroup::Cgroups;
 use crate::mount::Level;
 use crate::root::Root;
+use crate::version::CgroupVersion;
 
 /// Counters since the cgroups were made; they only grow, except when a process is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -13,7 +13,8 @@
 
 use std::num::NonZeroUsize;
 
-use crate::survey::{Bound, Survey};
+use crate::bound::Bound;
+use crate::survey::Survey;
 
 /// How many workers to run, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use std::mem::MaybeUninit;
 use memchr::memchr;
 
 use crate::fields::{Framing, is_token_byte, token_prefix_len, trim, value_prefix_len};
-use crate::request::{FieldSpan, Span};
+use crate::span::{FieldSpan, Span};
 use crate::target::{self, Target};
 use crate::{BodyFraming, Head, Limits, RequestError, Version};
 

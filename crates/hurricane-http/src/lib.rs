@@ -19,6 +19,7 @@ mod limits;
 mod outlet;
 mod request;
 mod response;
+mod span;
 mod target;
 
 pub use application::{Application, Service, service};

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use memchr::{memchr, memchr2};
 
 use crate::RequestError;
-use crate::request::Span;
+use crate::span::Span;
 
 /// A target taken apart. All spans are offsets into the head.
 #[derive(Clone, Copy, Debug, Default)]

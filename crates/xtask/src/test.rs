@@ -15,10 +15,16 @@ use crate::interpreter::{self, Interpreter};
 use crate::venv::Venv;
 use crate::{checkout, loadtest, step};
 
-/// What every version of Python but the first runs: start, serving and probes touch every call
-/// into CPython, the rest of the suite is about processes.
-const FEWER_TESTS: [&str; 3] =
-    ["tests/test_start.py", "tests/test_serve.py", "tests/test_probes.py"];
+/// What every version of Python but the first runs: all that calls into CPython. The rest of the
+/// suite is about processes, and takes most of its time.
+const FEWER_TESTS: [&str; 6] = [
+    "tests/test_start.py",
+    "tests/test_serve.py",
+    "tests/test_wsgi.py",
+    "tests/test_checks.py",
+    "tests/test_flags.py",
+    "tests/test_loader.py",
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

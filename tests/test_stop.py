@@ -191,6 +191,40 @@ def test_sigint_stops_like_sigterm(start: Starter) -> None:
     assert server.wait() == 0
 
 
+def test_ctrl_c_reaches_every_process_and_still_ends_cleanly(start: Starter) -> None:
+    server = start(*MANY)
+    held = hold(server, 2)
+    server.wait_for_lines("gate-entered", 2)
+    # A terminal sends it to the whole foreground group, as do process managers on stop.
+    os.killpg(server.process.pid, signal.SIGINT)
+    wait_until(lambda: is_refused(server), 10, "accepting to end")
+    server.put("gate-open")
+    assert [connection.response().body for connection in held] == [b"released"] * 2
+    assert server.wait() == 0
+    assert "KeyboardInterrupt" not in server.log()
+    assert server.family() == []
+
+
+def test_sigterm_to_the_whole_group_stops_like_sigterm_to_the_server(start: Starter) -> None:
+    server = start(*MANY)
+    held = hold(server, 2)
+    server.wait_for_lines("gate-entered", 2)
+    os.killpg(server.process.pid, signal.SIGTERM)
+    wait_until(lambda: is_refused(server), 10, "accepting to end")
+    server.put("gate-open")
+    assert [connection.response().body for connection in held] == [b"released"] * 2
+    assert server.wait() == 0
+
+
+def test_sighup_does_not_end_the_server(start: Starter) -> None:
+    server = start(*MANY)
+    workers = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    assert server.get("/").body == b"hello"
+    assert server.process.poll() is None
+    assert server.workers() == workers
+
+
 def test_the_grace_period_bounds_what_still_runs(start: Starter) -> None:
     server = start(*MANY, "--grace-period", "1s")
     hold(server, 1)

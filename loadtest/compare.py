@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import math
 import os
 import subprocess
 import sys
@@ -68,8 +67,7 @@ class Round:
     @property
     def ratio(self) -> float:
         """CPU per request of the first server as a share of the second's."""
-        # A smoke run may stay below one tick of the CPU clock.
-        return self.first.cpu_us / self.second.cpu_us if self.second.cpu_us else math.nan
+        return self.first.cpu_us / self.second.cpu_us
 
     @property
     def foreign(self) -> float:
@@ -93,7 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if scenario not in SCENARIOS:
             parser.error(f"{scenario}: the scenarios are {', '.join(SCENARIOS)}")
         rounds = _interleave(args, SCENARIOS[scenario], load)
-        _print(scenario, args.first, args.second, rounds)
+        if args.smoke:
+            answered = [(each.first.requests, each.second.requests) for each in rounds]
+            sys.stdout.write(f"{scenario}: answered {answered}\n")
+        else:
+            _print(scenario, args.first, args.second, rounds)
         results[scenario] = rounds
     if args.json:
         args.json.write_text(json.dumps(results, default=vars, indent=1))

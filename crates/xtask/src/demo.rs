@@ -20,7 +20,7 @@ pub(crate) fn run(serve_flags: &[OsString]) -> anyhow::Result<()> {
     manage(&venv, &["seed"])?;
 
     let port = value_of("--port", serve_flags).unwrap_or(8000);
-    let probe_port = value_of("--probe-port", serve_flags).unwrap_or(port + 1);
+    let probe_port = value_of("--probe-port", serve_flags).unwrap_or(port.saturating_add(1));
     step::announce(&format!(
         "\nThe bookshop:  http://localhost:{port}/\n\
          Its probes:    http://localhost:{probe_port}/ready  /alive  /startup  /status\n\

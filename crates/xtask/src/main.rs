@@ -14,6 +14,7 @@ mod tidy;
 mod venv;
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -49,8 +50,19 @@ enum Task {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Args::parse().task {
+fn main() -> ExitCode {
+    match run(Args::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not as `main` would: a backtrace of ours tells nothing about a test that failed.
+            step::announce(&format!("\nxtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
         Task::Demo { serve_flags } => demo::run(&serve_flags),
         Task::Test(args) => test::run(&args),
         Task::Lint => lint::run(),

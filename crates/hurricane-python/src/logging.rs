@@ -1,5 +1,6 @@
 //! The server's life in Python's logging: where the project has given `hurricane.server.general`
-//! (or a logger above it) a handler, the supervisor's lines go there instead of to stderr.
+//! (or a logger above it) a handler that takes it, the supervisor's lines go there instead of to
+//! stderr.
 //!
 //! Only the supervisor's: a line must not make a worker's loop, or the thread that answers
 //! probes, wait for the interpreter lock.
@@ -15,12 +16,36 @@ use tracing_subscriber::layer::{Context, Layer};
 
 const LOGGER: &str = "hurricane.server.general";
 
-/// A layer that hands events to Python; `None` when the project has configured no handler.
+const INFO: i32 = 20;
+
+/// A layer that hands events to Python; `None` when no handler would take the start line.
 pub(crate) fn bridge(py: Python<'_>) -> PyResult<Option<ExtraLayer>> {
     let logger = py.import("logging")?.call_method1("getLogger", (LOGGER,))?;
-    let has_handlers = logger.call_method0("hasHandlers")?.extract::<bool>()?;
+    if !is_heard(&logger)? {
+        return Ok(None);
+    }
     let bridge = Bridge { logger: logger.unbind(), supervisor: std::process::id() };
-    Ok(has_handlers.then(|| Box::new(bridge) as ExtraLayer))
+    Ok(Some(Box::new(bridge)))
+}
+
+/// Whether a line of level info reaches a handler: a line that Python drops must not be lost.
+fn is_heard(logger: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if !logger.call_method1("isEnabledFor", (INFO,))?.extract::<bool>()? {
+        return Ok(false);
+    }
+    let mut logger = logger.clone();
+    while !logger.is_none() {
+        for handler in logger.getattr("handlers")?.try_iter()? {
+            if handler?.getattr("level")?.extract::<i32>()? <= INFO {
+                return Ok(true);
+            }
+        }
+        if !logger.getattr("propagate")?.is_truthy()? {
+            break;
+        }
+        logger = logger.getattr("parent")?;
+    }
+    Ok(false)
 }
 
 struct Bridge {
@@ -40,7 +65,7 @@ impl Layer<Registry> for Bridge {
         let level = match *event.metadata().level() {
             Level::ERROR => 40,
             Level::WARN => 30,
-            Level::INFO => 20,
+            Level::INFO => INFO,
             Level::DEBUG => 10,
             Level::TRACE => 5,
         };

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 
-use hurricane::{Args, Config, Forking, Logging, Server, WorkerContext};
+use hurricane::{Args, Config, Forking, LogFormat, Logging, Server, WorkerContext};
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -85,7 +85,12 @@ impl Service {
             Ok(config) => config,
             Err(refusal) => return refusal.report().code(),
         };
-        let extra = logging::bridge(py).unwrap_or_else(|error| {
+        // Who asks for JSON wants every line as JSON.
+        let extra = match config.log_format {
+            LogFormat::Json => Ok(None),
+            LogFormat::Auto | LogFormat::Human => logging::bridge(py),
+        };
+        let extra = extra.unwrap_or_else(|error| {
             error.print(py);
             None
         });

@@ -136,7 +136,7 @@ pub struct Args {
 
     /// How long requests may still run after accepting has ended; with --drain-delay it should
     /// stay below the pod's terminationGracePeriodSeconds
-    #[arg(long, env = "HURRICANE_GRACE_PERIOD", value_name = "DURATION", default_value = "25s",
+    #[arg(long, env = "HURRICANE_GRACE_PERIOD", value_name = "DURATION", default_value = "20s",
           value_parser = duration(Duration::ZERO..=DAY))]
     pub grace_period: Duration,
 

@@ -24,6 +24,8 @@ use crate::transmission::Parcel;
 
 /// Stack of an application thread: what the interpreter's main thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
+/// A request that took less than this may be followed by others before its response is written.
+const QUICK: Duration = Duration::from_micros(250);
 /// How soon the monitor looks again while jobs wait and none has been taken.
 const STALLED_LOOK: Duration = Duration::from_millis(1);
 /// How often it looks while there is work.
@@ -163,9 +165,11 @@ impl Shared {
             let nothing = Written { status: 0, keep_alive: false, rest: Rest::default() };
             return exchange.complete(nothing, true);
         };
-        slot.request_began(Monotonic::now());
+        let began = Monotonic::now();
+        slot.request_began(began);
         call(py, &self.callee, memory, request, outlet, |parcel| {
-            if !parcel.can_wait() || !self.pool.has_waiting() {
+            let was_quick = Monotonic::now().since(began) < QUICK;
+            if !(was_quick && parcel.can_wait() && self.pool.has_waiting()) {
                 self.deliver(self.outbox.take());
                 self.deliver([(parcel, exchange)]);
             } else if self.outbox.put(parcel, exchange) {

@@ -1,10 +1,13 @@
 //! Responses that are finished and not yet written.
 //!
-//! While more requests wait, a thread keeps short responses back for a moment and writes several
-//! in a row: each write that finds its peer asleep costs a wake-up of another CPU (12 of 90 µs
-//! of a Django page, measured), and the first write of a row wakes a peer that the others then
-//! find awake. Nothing is kept back when no request waits, and the monitor writes what a long
-//! request would keep waiting.
+//! While more requests wait and take little time, a thread keeps short responses back for a moment
+//! and writes several in a row: each write that finds its peer asleep costs a wake-up of another
+//! CPU (12 of 90 µs of a Django page, measured), and the first write of a row wakes a peer that
+//! the others then find awake. Nothing is kept back when no request waits, and the monitor writes
+//! what a long request would keep waiting.
+//!
+//! Rows of 0.5 ms: 67.4 µs of CPU per Django page at 64 connections; of 1.5 ms: 63.7 µs, with a
+//! shorter median; of 3 ms: no further gain.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +18,7 @@ use crate::transmission::Parcel;
 /// Responses in one row.
 const ROW_MAX: usize = 32;
 /// The longest that a thread keeps a response back, except while one request runs longer.
-const KEPT_BACK_MAX: Duration = Duration::from_micros(500);
+const KEPT_BACK_MAX: Duration = Duration::from_micros(1500);
 
 /// The finished responses of a pool.
 #[derive(Debug, Default)]

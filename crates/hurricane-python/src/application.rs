@@ -192,7 +192,6 @@ impl Shared {
         self.pool.enlist_monitor();
         hurricane::stand_back();
         let mut calm_looks = 0;
-        let mut taken_before = 0;
         let mut usage = Usage::new();
         let mut progress = (0, Instant::now());
         loop {
@@ -201,7 +200,8 @@ impl Shared {
                 self.pool.set_saturated(saturated);
             }
             self.slot().set_oldest(look.oldest.map_or(Monotonic::NEVER, ago));
-            if look.active == 0 || look.taken != progress.0 {
+            let moved = look.taken != progress.0;
+            if look.active == 0 || moved {
                 progress = (look.taken, Instant::now());
             } else if progress.1.elapsed() > PULSE {
                 self.try_interpreter();
@@ -213,10 +213,9 @@ impl Shared {
                 true => CALM_LOOK,
                 // Nothing to add, nothing to write: only to see how long it lasts.
                 false if look.active == look.threads && self.outbox.is_empty() => FULL_LOOK,
-                false if look.queued > 0 && look.taken == taken_before => STALLED_LOOK,
+                false if look.queued > 0 && !moved => STALLED_LOOK,
                 false => BUSY_LOOK,
             };
-            taken_before = look.taken;
             self.pool.watch(patience, is_calm);
             self.pool.reinforce(look);
             self.deliver(self.outbox.take_overdue());

@@ -25,6 +25,9 @@ use crate::held::{Budget, Share};
 /// Bytes of a body that are copied behind its head rather than sent from where they are.
 const COPY_BYTES_MAX: usize = 16 * 1024;
 
+/// A write that neither waits nor raises SIGPIPE.
+const AT_ONCE: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
+
 /// Why a response cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransmissionError {
@@ -66,8 +69,7 @@ impl Parcel {
     pub(crate) fn deliver(mut self) -> (Written, bool) {
         let mut sent = 0;
         while sent < self.bytes.len() {
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-            match send(self.outlet.as_fd().as_raw_fd(), &self.bytes[sent..], flags) {
+            match send(self.outlet.as_fd().as_raw_fd(), &self.bytes[sent..], AT_ONCE) {
                 Ok(count) => sent += count,
                 Err(nix::Error::EINTR) => {}
                 Err(nix::Error::EAGAIN) => break,
@@ -257,8 +259,7 @@ impl Transmission {
             if left == 0 {
                 break Ok(());
             }
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-            match sendmsg::<()>(self.outlet.as_fd().as_raw_fd(), &parts, &[], flags, None) {
+            match sendmsg::<()>(self.outlet.as_fd().as_raw_fd(), &parts, &[], AT_ONCE, None) {
                 Ok(sent) => {
                     let of_out = sent.min(parts[0].len());
                     sent_of_out += of_out;

@@ -226,11 +226,6 @@ impl Slot {
         self.interpreter_wait_ns.store(since.as_nanos(), Ordering::Relaxed);
     }
 
-    /// Requests that wait for an application thread.
-    pub fn queued(&self) -> usize {
-        self.queued.load(Ordering::Relaxed) as usize
-    }
-
     /// Everything at once.
     pub fn read(&self) -> SlotReading {
         let moment = |field: &AtomicU64| Monotonic::from_nanos(field.load(Ordering::Relaxed));

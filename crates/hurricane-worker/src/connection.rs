@@ -20,21 +20,19 @@ use hurricane_http::{
     Request, RequestError, RequestFacts, Response, Version,
 };
 use hurricane_scoreboard::{Monotonic, Slot};
-use monoio::io::{OwnedReadHalf, Splitable};
+use monoio::io::Splitable;
 use monoio::net::TcpStream;
 
 use crate::body::Spool;
 use crate::registry::{Entry, Waiting};
 use crate::response;
 use crate::sink::Sink;
-use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, Source, source};
+use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, ReadDone, Source, source};
 use crate::worker::Worker;
 
 /// A FIN so soon after a request is a peer that has only ended its sending side; a later one is
 /// a peer that has given up.
 const HALF_CLOSE: Duration = Duration::from_millis(50);
-
-type ReadDone = (OwnedReadHalf<TcpStream>, io::Result<usize>, Vec<u8>);
 
 /// Why a connection ends, or a request is refused.
 enum Ending {

@@ -8,8 +8,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_core::Stream;
 use hurricane_http::{
-    BodyLength, FINAL_CHUNK, File, HeadEncoder, HttpDate, RequestFacts, Response, ResponseBody,
-    ResponseError, Rest, TransferFraming, chunk_prefix,
+    FINAL_CHUNK, File, RequestFacts, Response, ResponseBody, Rest, TransferFraming, chunk_prefix,
 };
 
 use crate::registry::Entry;
@@ -27,7 +26,7 @@ pub(crate) async fn write<A>(
     sink: &mut Sink,
     entry: &Entry,
 ) -> io::Result<bool> {
-    let encoded = worker.with_date(|date| encode(&mut sink.pending, &response, facts, date));
+    let encoded = worker.with_date(|date| response.encode_head(&mut sink.pending, facts, date));
     let (framing, keep_alive, response) = match encoded {
         Ok((framing, keep_alive)) => (framing, keep_alive, response),
         Err(error) => {
@@ -35,7 +34,7 @@ pub(crate) async fn write<A>(
             let facts = RequestFacts { keep_alive: false, ..facts };
             let response = Response::text("Internal Server Error\n").with_status(500);
             let (framing, keep_alive) = worker
-                .with_date(|date| encode(&mut sink.pending, &response, facts, date))
+                .with_date(|date| response.encode_head(&mut sink.pending, facts, date))
                 .map_err(io::Error::other)?;
             (framing, keep_alive, response)
         }
@@ -62,25 +61,6 @@ pub(crate) async fn write_rest<A>(
         Some(file) => sink.send_file(file, worker, entry).await,
         None => Ok(()),
     }
-}
-
-fn encode(
-    out: &mut Vec<u8>,
-    response: &Response,
-    facts: RequestFacts,
-    date: &HttpDate,
-) -> Result<(TransferFraming, bool), ResponseError> {
-    let mut encoder = HeadEncoder::new(out, response.status, b"")?;
-    for (name, value) in &response.headers {
-        encoder.header(name, value)?;
-    }
-    let length = match &response.body {
-        ResponseBody::Empty => BodyLength::Known(0),
-        ResponseBody::Full(bytes) => BodyLength::Known(bytes.len() as u64),
-        ResponseBody::File(file) => BodyLength::Known(file.len),
-        ResponseBody::Stream(_) => BodyLength::Unknown,
-    };
-    encoder.finish(length, facts, date)
 }
 
 /// Returns whether the body was as long as its head said.

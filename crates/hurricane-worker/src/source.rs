@@ -13,7 +13,8 @@ use monoio::io::{AsyncReadRent, OwnedReadHalf};
 use monoio::net::TcpStream;
 
 type ReadHalf = OwnedReadHalf<TcpStream>;
-type ReadDone = (ReadHalf, io::Result<usize>, Vec<u8>);
+/// What a finished read gives back.
+pub(crate) type ReadDone = (ReadHalf, io::Result<usize>, Vec<u8>);
 
 /// Bytes that a buffer keeps room for while a head is awaited.
 pub(crate) const HEAD_ROOM_BYTES: usize = 8 * 1024;

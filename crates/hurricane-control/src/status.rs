@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use hurricane_scoreboard::{
-    CheckReading, Monotonic, Phase, Scoreboard, Slot, SlotReading, WorkerState,
-};
+use hurricane_scoreboard::{CheckReading, Monotonic, Phase, Scoreboard, SlotReading, WorkerState};
 use serde::Serialize;
 
 use crate::verdict::{self, Snapshot, Verdict, VerdictLimits};
@@ -17,7 +15,7 @@ pub(crate) fn render(
     server: &serde_json::Value,
     board: &Scoreboard,
 ) -> Vec<u8> {
-    let slots = (0..board.slots()).filter_map(|index| board.slot(index)).map(Slot::read);
+    let slots = board.read_all().map(|(_, slot)| slot);
     let status = Status {
         phase: phase_name(snapshot.phase),
         uptime_seconds: snapshot.uptime().as_secs_f64(),
@@ -276,6 +274,8 @@ mod tests {
         slot.set_oldest(at(9_000));
         slot.answered(200);
         // A worker that was retired: its sums stay in the totals.
+        board.slot(1).unwrap().begin(at(1_000));
+        board.slot(1).unwrap().vacate();
         board.slot(1).unwrap().answered(503);
         board.slot(1).unwrap().shed();
         let check = board.check(0).unwrap();

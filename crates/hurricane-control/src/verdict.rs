@@ -664,7 +664,7 @@ mod tests {
     #[test]
     fn a_crash_loop_fails_liveness() {
         let board = serving();
-        board.server().add_restart();
+        board.server().add_replaced(hurricane_scoreboard::Replaced::Died);
         board.server().set_crash_loop(true);
         let text = "workers die as fast as they are replaced (1 so far)";
         assert_eq!(alive(&board, at(100_100)), (500, text.into()));

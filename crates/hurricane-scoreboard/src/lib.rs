@@ -1,8 +1,8 @@
 //! What every worker is doing, in memory that all processes of the server share.
 //!
 //! One anonymous shared mapping, made before the first fork: the server's own state, a slot per
-//! worker, a cell per check. It is the same for workers that are threads and for workers that
-//! are processes.
+//! worker and one for its successor, a cell per check. It is the same for workers that are threads
+//! and for workers that are processes.
 //!
 //! Invariants:
 //! - A slot is written by its worker alone (and by the supervisor while no worker owns it), a
@@ -19,6 +19,6 @@ mod slot;
 
 pub use checks::{CheckCell, CheckReading, CheckStatus, Purpose};
 pub use heartbeat::Monotonic;
-pub use mapping::{CHECKS_MAX, Scoreboard, ScoreboardError};
-pub use server::{Phase, ServerState};
+pub use mapping::{CHECKS_MAX, Role, Scoreboard, ScoreboardError};
+pub use server::{Phase, Replaced, ServerState};
 pub use slot::{Engine, Slot, SlotReading, WorkerState};

@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
@@ -21,15 +22,41 @@ pub struct ScoreboardError {
 }
 
 /// Handle to the shared mapping. Clones (and forked processes) see the same memory.
+///
+/// A worker has two slots, `worker` and `worker + workers()`, so that a successor can start beside
+/// the worker that it replaces. One of the two is *current*: it is the one that is judged.
 #[derive(Clone, Debug)]
 pub struct Scoreboard(Arc<Mapping>);
 
-/// Layout: one `ServerState`, then `slots` × `Slot`, then `CHECKS_MAX` × `CheckCell`.
+/// Layout: one `ServerState`, then which slot of each worker is current, then two `Slot`s a worker,
+/// then `CHECKS_MAX` × `CheckCell`.
 #[derive(Debug)]
 struct Mapping {
     base: NonNull<u8>,
     bytes: NonZeroUsize,
-    slots: usize,
+    workers: usize,
+}
+
+/// What a worker in a slot is to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is the one that serves, or nobody is there to serve.
+    Current,
+    /// It starts beside the one that it will replace.
+    Successor,
+    /// It has been told to end what it runs, while others serve on.
+    Leaving,
+}
+
+impl Role {
+    /// Lower-case name, as in `/status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Successor => "successor",
+            Self::Leaving => "leaving",
+        }
+    }
 }
 
 // SAFETY: the mapping is reached only as shared references to structures made of atomics, which
@@ -38,17 +65,17 @@ unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
-const SLOTS_OFFSET: usize = size_of::<ServerState>();
+const CURRENT_OFFSET: usize = size_of::<ServerState>();
 
 impl Scoreboard {
-    /// Maps a scoreboard for `slots` workers (at least one). Must be called before the first
-    /// fork.
+    /// Maps a scoreboard for up to `workers` workers (at least one). Must be called before the
+    /// first fork.
     ///
     /// # Errors
     /// When the kernel gives no memory.
-    pub fn new(slots: usize) -> Result<Self, ScoreboardError> {
-        let slots = slots.max(1);
-        let bytes = Self::checks_offset(slots) + CHECKS_MAX * size_of::<CheckCell>();
+    pub fn new(workers: usize) -> Result<Self, ScoreboardError> {
+        let workers = workers.max(1);
+        let bytes = Self::checks_offset(workers) + CHECKS_MAX * size_of::<CheckCell>();
         let len = NonZeroUsize::new(bytes).expect("a server state is not empty");
         // SAFETY: a new anonymous mapping without a fixed address touches no other memory.
         let base = unsafe {
@@ -60,11 +87,15 @@ impl Scoreboard {
             )
         }
         .map_err(|source| ScoreboardError { bytes, source })?;
-        Ok(Self(Arc::new(Mapping { base: base.cast(), bytes: len, slots })))
+        Ok(Self(Arc::new(Mapping { base: base.cast(), bytes: len, workers })))
     }
 
-    fn checks_offset(slots: usize) -> usize {
-        SLOTS_OFFSET + slots * size_of::<Slot>()
+    fn slots_offset(workers: usize) -> usize {
+        (CURRENT_OFFSET + workers * size_of::<AtomicU32>()).next_multiple_of(align_of::<Slot>())
+    }
+
+    fn checks_offset(workers: usize) -> usize {
+        Self::slots_offset(workers) + 2 * workers * size_of::<Slot>()
     }
 
     /// # Safety
@@ -83,27 +114,84 @@ impl Scoreboard {
         unsafe { self.at(0) }
     }
 
-    /// How many slots there are.
-    pub fn slots(&self) -> usize {
-        self.0.slots
+    /// How many workers there may be.
+    pub fn workers(&self) -> usize {
+        self.0.workers
     }
 
-    /// The slot of worker `index`; `None` past the last.
+    /// How many slots there are: two a worker.
+    pub fn slots(&self) -> usize {
+        2 * self.0.workers
+    }
+
+    /// Slot `index`; `None` past the last.
     pub fn slot(&self, index: usize) -> Option<&Slot> {
+        let offset = Self::slots_offset(self.0.workers) + index * size_of::<Slot>();
         // SAFETY: index is below the number of slots.
-        (index < self.0.slots).then(|| unsafe { self.at(SLOTS_OFFSET + index * size_of::<Slot>()) })
+        (index < self.slots()).then(|| unsafe { self.at(offset) })
+    }
+
+    /// Whose slot `index` is.
+    pub fn worker_of(&self, index: usize) -> usize {
+        index % self.0.workers
+    }
+
+    /// The slot in which `worker` (below [`Self::workers`]) serves, or would.
+    pub fn current(&self, worker: usize) -> usize {
+        let second = self.which(worker).is_some_and(|which| which.load(Ordering::Acquire) != 0);
+        worker + usize::from(second) * self.0.workers
+    }
+
+    /// The other slot of `worker`: of its successor, or of the one that it has replaced.
+    pub fn other(&self, worker: usize) -> usize {
+        let current = self.current(worker);
+        if current == worker { worker + self.0.workers } else { worker }
+    }
+
+    /// Makes slot `index` the one that counts for its worker. Supervisor only.
+    pub fn set_current(&self, index: usize) {
+        if let Some(which) = self.which(self.worker_of(index)) {
+            which.store(u32::from(index >= self.0.workers), Ordering::Release);
+        }
+    }
+
+    fn which(&self, worker: usize) -> Option<&AtomicU32> {
+        let offset = CURRENT_OFFSET + worker * size_of::<AtomicU32>();
+        // SAFETY: worker is below the number of workers.
+        (worker < self.0.workers).then(|| unsafe { self.at(offset) })
     }
 
     /// The cell of check `index`; `None` past the last.
     pub fn check(&self, index: usize) -> Option<&CheckCell> {
-        let offset = Self::checks_offset(self.0.slots) + index * size_of::<CheckCell>();
+        let offset = Self::checks_offset(self.0.workers) + index * size_of::<CheckCell>();
         // SAFETY: index is below the number of cells.
         (index < CHECKS_MAX).then(|| unsafe { self.at(offset) })
     }
 
-    /// Copies of the slots of the workers that there should be, in order.
+    /// Copies of the current slots of the workers that there should be, in order: what verdicts
+    /// are about.
     pub fn read_workers(&self) -> Vec<SlotReading> {
-        (0..self.server().workers_target()).filter_map(|i| self.slot(i)).map(Slot::read).collect()
+        let workers = self.server().workers_target().min(self.0.workers);
+        (0..workers).filter_map(|i| self.slot(self.current(i))).map(Slot::read).collect()
+    }
+
+    /// Copies of all slots that have ever had a worker, with their index: what sums are over, so
+    /// that they never fall.
+    pub fn read_all(&self) -> impl Iterator<Item = (usize, SlotReading)> {
+        (0..self.slots())
+            .filter_map(|index| Some((index, self.slot(index)?.read())))
+            .filter(|(_, slot)| slot.generation > 0)
+    }
+
+    /// What the worker in slot `index` is to the server.
+    pub fn role(&self, index: usize, reading: &SlotReading) -> Role {
+        if reading.leaving {
+            Role::Leaving
+        } else if self.current(self.worker_of(index)) == index {
+            Role::Current
+        } else {
+            Role::Successor
+        }
     }
 
     /// Copies of all checks in use, in order of registration.
@@ -137,9 +225,32 @@ mod tests {
         let states: Vec<_> = board.read_workers().iter().map(|worker| worker.state).collect();
         assert_eq!(states, [WorkerState::Starting, WorkerState::Serving, WorkerState::Starting]);
         assert!(board.read_checks().is_empty());
-        assert!(board.slot(3).is_none());
+        assert!(board.slot(6).is_none());
         assert!(board.check(CHECKS_MAX).is_none());
         assert_eq!(board.server().phase(), Phase::Serving);
+    }
+
+    #[test]
+    fn a_successor_takes_over_in_the_other_slot() {
+        let board = Scoreboard::new(2).unwrap();
+        board.server().set_workers_target(2);
+        for slot in [0, 1, 3] {
+            board.slot(slot).unwrap().begin(Monotonic::from_nanos(1));
+        }
+        let role = |slot: usize| board.role(slot, &board.slot(slot).unwrap().read());
+        assert_eq!((board.worker_of(3), board.current(1), board.other(1)), (1, 1, 3));
+        assert_eq!((role(1), role(3)), (Role::Current, Role::Successor));
+        board.slot(1).unwrap().set_pid(10);
+        board.slot(3).unwrap().set_pid(30);
+        board.set_current(3);
+        board.slot(1).unwrap().retire();
+        assert_eq!((role(1), role(3)), (Role::Leaving, Role::Current));
+        assert_eq!((board.current(1), board.other(1), board.current(0)), (3, 1, 0));
+        assert_eq!(board.read_workers()[1].pid, 30);
+        let all: Vec<_> = board.read_all().map(|(slot, _)| slot).collect();
+        assert_eq!(all, [0, 1, 3]);
+        board.set_current(1);
+        assert_eq!(board.read_workers()[1].pid, 10);
     }
 
     #[test]

@@ -29,14 +29,61 @@ impl Phase {
     }
 }
 
+/// Why a worker was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Replaced {
+    /// It ended by itself or was killed from outside.
+    Died = 0,
+    /// Its loop was silent.
+    Stalled = 1,
+    /// Its threads made no progress.
+    Stuck = 2,
+    /// It had answered as many requests as it was to.
+    Requests = 3,
+    /// It had lived as long as it was to.
+    Lifetime = 4,
+    /// It had as much memory as it was to have.
+    Memory = 5,
+    /// New code was loaded.
+    Reload = 6,
+}
+
+impl Replaced {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Died,
+        Self::Stalled,
+        Self::Stuck,
+        Self::Requests,
+        Self::Lifetime,
+        Self::Memory,
+        Self::Reload,
+    ];
+
+    /// Lower-case name, as in `/status` and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Died => "died",
+            Self::Stalled => "stalled",
+            Self::Stuck => "stuck",
+            Self::Requests => "requests",
+            Self::Lifetime => "lifetime",
+            Self::Memory => "memory",
+            Self::Reload => "reload",
+        }
+    }
+}
+
 /// Shared state of the whole server.
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
 pub struct ServerState {
     phase: AtomicU32,
     workers_target: AtomicU32,
-    restarts: AtomicU64,
     crash_loop: AtomicU32,
+    replaced: [AtomicU64; Replaced::ALL.len()],
+    worker_memory_max: AtomicU64,
     started_ns: AtomicU64,
     startup_ns: AtomicU64,
 }
@@ -62,14 +109,32 @@ impl ServerState {
         self.workers_target.store(u32::try_from(workers).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// Workers that were replaced since the start.
+    /// Workers that were replaced because they could not go on, since the start.
     pub fn restarts(&self) -> u64 {
-        self.restarts.load(Ordering::Relaxed)
+        [Replaced::Died, Replaced::Stalled, Replaced::Stuck]
+            .into_iter()
+            .map(|reason| self.replaced(reason))
+            .sum()
+    }
+
+    /// Workers that were replaced for this reason since the start.
+    pub fn replaced(&self, reason: Replaced) -> u64 {
+        self.replaced[reason as usize].load(Ordering::Relaxed)
     }
 
     /// Supervisor only.
-    pub fn add_restart(&self) {
-        self.restarts.fetch_add(1, Ordering::Relaxed);
+    pub fn add_replaced(&self, reason: Replaced) {
+        self.replaced[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Memory of a worker in bytes above which it is replaced; 0: it is not.
+    pub fn worker_memory_max(&self) -> u64 {
+        self.worker_memory_max.load(Ordering::Relaxed)
+    }
+
+    /// Supervisor only.
+    pub fn set_worker_memory_max(&self, bytes: u64) {
+        self.worker_memory_max.store(bytes, Ordering::Relaxed);
     }
 
     /// Whether workers die faster than the supervisor may replace them: fails liveness.

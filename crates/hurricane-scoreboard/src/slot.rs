@@ -105,12 +105,20 @@ pub struct Slot {
     pin: AtomicU32,
     generation: AtomicU32,
     started_ns: AtomicU64,
+    /// Sum of earlier workers.
+    requests_before: AtomicU64,
+    /// Written by the supervisor, as is `leaving`.
+    memory_bytes: AtomicU64,
+    leaving: AtomicU32,
 }
 
 impl Slot {
     /// Readies the slot for a new worker. Called by the supervisor before it starts one. The
     /// sums of earlier workers (requests, responses, refused, shed) go on.
     pub fn begin(&self, now: Monotonic) {
+        self.requests_before.store(self.requests.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.memory_bytes.store(0, Ordering::Relaxed);
+        self.leaving.store(0, Ordering::Relaxed);
         for counter in [&self.queued, &self.running, &self.connections, &self.capacity, &self.pin] {
             counter.store(0, Ordering::Relaxed);
         }
@@ -134,6 +142,17 @@ impl Slot {
         }
         self.interpreter_wait_ns.store(0, Ordering::Relaxed);
         self.oldest_ns.store(0, Ordering::Relaxed);
+    }
+
+    /// The worker has been told to end while others serve on. Supervisor only.
+    pub fn retire(&self) {
+        self.leaving.store(1, Ordering::Relaxed);
+    }
+
+    /// Memory of the worker's process in bytes, pages that it shares counted in part. Supervisor
+    /// only.
+    pub fn set_memory(&self, bytes: u64) {
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// The loop is alive at `now`.
@@ -248,6 +267,9 @@ impl Slot {
             responses: std::array::from_fn(|class| self.responses[class].load(Ordering::Relaxed)),
             refused: self.refused.load(Ordering::Relaxed),
             shed: self.shed.load(Ordering::Relaxed),
+            requests_before: self.requests_before.load(Ordering::Relaxed),
+            memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
+            leaving: self.leaving.load(Ordering::Relaxed) != 0,
         }
     }
 }
@@ -275,9 +297,17 @@ pub struct SlotReading {
     pub responses: [u64; 5],
     pub refused: u64,
     pub shed: u64,
+    pub requests_before: u64,
+    pub memory_bytes: u64,
+    pub leaving: bool,
 }
 
 impl SlotReading {
+    /// Requests that the present worker has answered.
+    pub fn served(&self) -> u64 {
+        self.requests.saturating_sub(self.requests_before)
+    }
+
     /// Silence of the loop at `now`, counted from the start while there was no beat yet.
     pub fn silence(&self, now: Monotonic) -> Duration {
         now.since(self.heartbeat.max(self.started))
@@ -320,13 +350,18 @@ mod tests {
         slot.connection_opened();
         slot.request_queued();
         slot.answered(204);
+        slot.retire();
         slot.vacate();
         slot.begin(at(2));
+        assert!(!slot.read().leaving);
         let reading = slot.read();
         assert_eq!(reading.state, WorkerState::Starting);
         assert_eq!((reading.connections, reading.queued, reading.requests), (0, 0, 1));
         assert_eq!(reading.responses, [0, 1, 0, 0, 0]);
         assert_eq!(reading.generation, 2);
+        assert_eq!(reading.served(), 0);
+        slot.answered(200);
+        assert_eq!(slot.read().served(), 1);
     }
 
     #[test]

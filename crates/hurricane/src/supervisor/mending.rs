@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hurricane_scoreboard::{Monotonic, Phase, SlotReading, WorkerState};
+use hurricane_scoreboard::{Monotonic, Phase, Replaced, SlotReading, WorkerState};
 
 use crate::child::{Child, Failure};
 use crate::exit::Exit;
@@ -98,7 +98,7 @@ impl Supervisor<'_> {
             "worker died and is replaced"
         );
         self.seats[index].due = Some(Instant::now() + delay);
-        self.board.server().add_restart();
+        self.board.server().add_replaced(Replaced::Died);
         self.give_up_if_hopeless(index, &cause);
     }
 

@@ -14,11 +14,13 @@
 mod checks;
 mod heartbeat;
 mod mapping;
+mod requests;
 mod server;
 mod slot;
 
 pub use checks::{CheckCell, CheckReading, CheckStatus, Purpose};
 pub use heartbeat::Monotonic;
 pub use mapping::{CHECKS_MAX, Role, Scoreboard, ScoreboardError};
+pub use requests::{REQUESTS_NAMED_MAX, RequestReading, RunningRequests, ThreadName};
 pub use server::{Phase, Replaced, ServerState};
 pub use slot::{Engine, Slot, SlotReading, WorkerState};

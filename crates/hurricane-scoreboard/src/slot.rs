@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::Monotonic;
+use crate::{Monotonic, RunningRequests};
 
 /// What a worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,9 @@ pub struct Slot {
     /// Written by the supervisor, as is `leaving`.
     memory_bytes: AtomicU64,
     leaving: AtomicU32,
+
+    /// Outlives the worker, until [`Self::begin`].
+    running_requests: RunningRequests,
 }
 
 impl Slot {
@@ -127,6 +130,7 @@ impl Slot {
         {
             moment.store(0, Ordering::Relaxed);
         }
+        self.running_requests.clear();
         self.engine.store(Engine::Unknown as u32, Ordering::Relaxed);
         self.pid.store(0, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::Relaxed);
@@ -245,6 +249,12 @@ impl Slot {
         self.interpreter_wait_ns.store(since.as_nanos(), Ordering::Relaxed);
     }
 
+    /// What the application threads are running, by name. Of a worker that has died: what they
+    /// were running then.
+    pub fn running_requests(&self) -> &RunningRequests {
+        &self.running_requests
+    }
+
     /// Everything at once.
     pub fn read(&self) -> SlotReading {
         let moment = |field: &AtomicU64| Monotonic::from_nanos(field.load(Ordering::Relaxed));
@@ -337,6 +347,7 @@ impl SlotReading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ThreadName;
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::from_nanos(seconds * 1_000_000_000)
@@ -362,6 +373,17 @@ mod tests {
         assert_eq!(reading.served(), 0);
         slot.answered(200);
         assert_eq!(slot.read().served(), 1);
+    }
+
+    #[test]
+    fn what_a_worker_ran_is_known_until_its_successor_begins() {
+        let slot = Slot::default();
+        slot.begin(at(1));
+        slot.running_requests().begin(0, ThreadName::default(), "GET", b"/last", at(2));
+        slot.vacate();
+        assert_eq!(slot.running_requests().read()[0].line, "GET /last");
+        slot.begin(at(3));
+        assert!(slot.running_requests().read().is_empty());
     }
 
     #[test]

@@ -23,6 +23,6 @@ mod source;
 mod worker;
 
 pub use engine::{IoChoice, RingError, prove_ring};
-pub use life::{DRAIN_ORDER, STOP_ORDER, WorkerError, run};
+pub use life::{DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError, run};
 pub use policy::stand_back;
 pub use worker::{Reserved, WorkerOptions};

@@ -17,13 +17,20 @@ use crate::{listener, policy};
 pub const DRAIN_ORDER: u8 = b'd';
 /// Order: take what is in the accept queue, close the listener, end what runs, return.
 pub const STOP_ORDER: u8 = b's';
+/// Order: a successor accepts from the same socket. Accept no more and leave it the queue, close
+/// each connection with its next answer, return when the last one has ended.
+pub const RETIRE_ORDER: u8 = b'r';
+/// Order: nobody else has this socket, others of its group stay. Close it as for `s`, and the
+/// connections as for `r`.
+pub const LEAVE_ORDER: u8 = b'l';
 
 /// Time between heartbeats, and the precision of every deadline of a connection.
 const HEARTBEAT: Duration = Duration::from_millis(100);
-/// How long a worker that was told to stop goes on accepting: two round trips of a slow client,
+/// How long a worker that closes its socket goes on accepting: two round trips of a slow client,
 /// so that handshakes that were in flight are served.
 const LAST_ACCEPTS: Duration = Duration::from_millis(200);
-/// How often a stopping worker looks whether everything has ended.
+/// How often a worker that stops with the server looks whether everything has ended. One that
+/// leaves alone has time, and looks once a heartbeat.
 const ENDING: Duration = Duration::from_millis(5);
 
 /// Why a worker did not start, or ended before it was told to.
@@ -112,7 +119,8 @@ async fn live<A: Application>(
     listener::serve(worker, listener).await.map_err(WorkerError::Listener)?;
     worker.slot().set_state(WorkerState::Stopping);
     while worker.connections() > 0 && worker.orders() != Orders::Abandon {
-        monoio::time::sleep(ENDING).await;
+        let waits_for_idle = matches!(worker.orders(), Orders::Retire | Orders::Leave);
+        monoio::time::sleep(if waits_for_idle { HEARTBEAT } else { ENDING }).await;
     }
     Ok(())
 }
@@ -146,14 +154,25 @@ async fn obey<A: Application>(worker: Rc<Worker<A>>, mut orders: monoio::net::Un
 fn follow<A: Application>(worker: &Rc<Worker<A>>, order: u8) {
     match (order, worker.orders()) {
         (DRAIN_ORDER, Orders::Serve) => worker.drain(Orders::Drain),
+        (RETIRE_ORDER, Orders::Serve | Orders::Drain) => worker.retire(),
+        (LEAVE_ORDER, Orders::Serve | Orders::Drain) => {
+            worker.drain(Orders::Leave);
+            close_door_later(worker);
+        }
         (STOP_ORDER, Orders::Serve | Orders::Drain) => {
             worker.drain(Orders::Stop);
-            let worker = Rc::clone(worker);
-            drop(monoio::spawn(async move {
-                monoio::time::sleep(LAST_ACCEPTS).await;
-                worker.close_door();
-            }));
+            close_door_later(worker);
         }
+        // On its way already; now its idle connections have to hurry.
+        (STOP_ORDER, Orders::Retire | Orders::Leave) => worker.drain(Orders::Stop),
         _ => {}
     }
+}
+
+fn close_door_later<A: Application>(worker: &Rc<Worker<A>>) {
+    let worker = Rc::clone(worker);
+    drop(monoio::spawn(async move {
+        monoio::time::sleep(LAST_ACCEPTS).await;
+        worker.close_door();
+    }));
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,11 +15,14 @@ use crate::worker::Worker;
 
 /// How long accepting pauses when the process is out of descriptors or the kernel out of memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// Within it a ring has closed a descriptor that was dropped.
+const CLOSE_TIME: Duration = Duration::from_millis(5);
 /// Sent to a connection over `connections_max`, before anything was read.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nServer: hurricane\r\n\
 Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Accepts until the worker is told to stop; then empties the accept queue and closes the socket.
+/// Accepts until the door is closed; then empties the accept queue, unless it is a successor's, and
+/// closes the socket.
 pub(crate) async fn serve<A: Application>(
     worker: &Rc<Worker<A>>,
     listener: std::net::TcpListener,
@@ -27,6 +30,9 @@ pub(crate) async fn serve<A: Application>(
     // Connections inherit this: one answer is one packet.
     socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
     listener.set_nonblocking(true)?;
+    // Outlives the loop's descriptor, which a ring closes some time after it was dropped:
+    // connections that came until then would be reset.
+    let last = listener.try_clone()?;
     let listener = TcpListener::from_std(listener)?;
     while !worker.has_closed_door() {
         match listener.cancelable_accept(worker.door()).await {
@@ -35,8 +41,17 @@ pub(crate) async fn serve<A: Application>(
             Err(error) => pause_after(&error).await,
         }
     }
-    let listener = take_back(listener);
-    while let Ok((stream, peer)) = listener.accept() {
+    drop(listener);
+    // The kernel wakes one waiter per connection. If that was us in the moment of the order, a
+    // successor would hear of the connection only when the next one comes: we take it.
+    let mut left = if worker.leaves_queue() { 1 } else { usize::MAX };
+    if !worker.leaves_queue() {
+        monoio::time::sleep(CLOSE_TIME).await;
+    }
+    while left > 0
+        && let Ok((stream, peer)) = last.accept()
+    {
+        left -= 1;
         stream.set_nonblocking(true)?;
         admit(worker, TcpStream::from_std(stream)?, peer);
     }
@@ -60,16 +75,6 @@ fn admit<A: Application>(worker: &Rc<Worker<A>>, stream: TcpStream, peer: Socket
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     worker.connection_opened();
     drop(monoio::spawn(connection::serve(Rc::clone(worker), stream, socket, peer)));
-}
-
-/// Takes the socket out of the loop. Dropped there it would be closed some time later, through
-/// the ring, and connections that come until then would be reset.
-#[expect(unsafe_code, reason = "monoio gives back a descriptor, not a socket")]
-fn take_back(listener: TcpListener) -> std::net::TcpListener {
-    let socket = listener.as_raw_fd();
-    std::mem::forget(listener);
-    // SAFETY: the descriptor is open and a listening socket; its owner has just been forgotten.
-    unsafe { std::net::TcpListener::from_raw_fd(socket) }
 }
 
 #[expect(unsafe_code, reason = "a connection's socket is lent to the application's threads")]

@@ -32,6 +32,10 @@ pub struct WorkerOptions {
 pub(crate) enum Orders {
     Serve,
     Drain,
+    /// A successor accepts from the same socket.
+    Retire,
+    /// The socket goes, others of its group stay.
+    Leave,
     Stop,
     /// The supervisor is gone.
     Abandon,
@@ -52,6 +56,8 @@ pub(crate) struct Worker<A> {
     pub(crate) registry: Registry,
     /// Taken when the worker shall accept no more.
     door: RefCell<Option<Canceller>>,
+    /// Whether what is left in the accept queue is somebody else's.
+    leaves_queue: Cell<bool>,
 }
 
 impl<A> Worker<A> {
@@ -73,6 +79,7 @@ impl<A> Worker<A> {
             open: Cell::new(0),
             registry: Registry::default(),
             door: RefCell::new(Some(Canceller::new())),
+            leaves_queue: Cell::new(false),
         }
     }
 
@@ -104,8 +111,21 @@ impl<A> Worker<A> {
     /// From now on each connection ends with its next answer.
     pub(crate) fn drain(&self, orders: Orders) {
         self.orders.set(orders);
-        self.slot().set_state(WorkerState::Draining);
+        if !self.has_closed_door() {
+            self.slot().set_state(WorkerState::Draining);
+        }
         self.registry.close_with_next_response();
+    }
+
+    /// Accepts no more, and leaves the accept queue to a successor.
+    pub(crate) fn retire(&self) {
+        self.drain(Orders::Retire);
+        self.leaves_queue.set(true);
+        self.close_door();
+    }
+
+    pub(crate) fn leaves_queue(&self) -> bool {
+        self.leaves_queue.get()
     }
 
     /// Ends what has waited too long.

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hurricane_worker::WorkerError;
+use hurricane_worker::{DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError};
 
 /// What the supervisor tells a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub(crate) enum Order {
     Drain,
     /// Empty the accept queue, end what runs, return.
     Stop,
+    /// Leave the listening socket to a successor, end with the last connection.
+    Retire,
+    /// Empty the accept queue of a socket that nobody else has, end with the last connection.
+    Leave,
 }
 
 /// Why a child ended by itself.
@@ -139,10 +143,12 @@ impl Child {
     /// A child that has ended already cannot hear it, which is as well.
     pub(crate) fn tell(&self, order: Order) {
         let byte = match order {
-            Order::Drain => b"d",
-            Order::Stop => b"s",
+            Order::Drain => DRAIN_ORDER,
+            Order::Stop => STOP_ORDER,
+            Order::Retire => RETIRE_ORDER,
+            Order::Leave => LEAVE_ORDER,
         };
-        let _ = (&self.orders).write_all(byte);
+        let _ = (&self.orders).write_all(&[byte]);
     }
 
     /// What the child said before it ended.

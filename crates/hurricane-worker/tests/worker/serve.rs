@@ -1,129 +1,14 @@
-//! A worker with a native application, over real sockets, on both engines.
+//! Requests and their answers, limits, and the end of the server.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::thread::JoinHandle;
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use hurricane_http::{Application, Body, File, Limits, Request, Response, ResponseBody, service};
-use hurricane_scoreboard::{Engine, Scoreboard, WorkerState};
-use hurricane_worker::{
-    DRAIN_ORDER, IoChoice, STOP_ORDER, WorkerError, WorkerOptions, prove_ring, run,
-};
+use hurricane_http::{Application, File, Limits, Request, Response, ResponseBody, service};
+use hurricane_scoreboard::{Engine, WorkerState};
+use hurricane_worker::{DRAIN_ORDER, IoChoice, STOP_ORDER};
 
-struct Harness {
-    address: SocketAddr,
-    board: Scoreboard,
-    orders: UnixStream,
-    thread: Option<JoinHandle<Result<(), WorkerError>>>,
-}
-
-impl Harness {
-    fn start<A: Application>(io: IoChoice, limits: Limits, make: fn() -> A) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let board = Scoreboard::new(1).unwrap();
-        board.server().set_workers_target(1);
-        let (orders, theirs) = UnixStream::pair().unwrap();
-        let options = WorkerOptions { limits, io, pin: None, reserved: None };
-        let shared = board.clone();
-        let thread = std::thread::spawn(move || run(options, listener, &shared, 0, theirs, make));
-        let harness = Self { address, board, orders, thread: Some(thread) };
-        harness.until("the worker serves", |harness| harness.state() == WorkerState::Serving);
-        harness
-    }
-
-    fn state(&self) -> WorkerState {
-        self.board.slot(0).unwrap().read().state
-    }
-
-    fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + Duration::from_secs(10);
-        while !condition(self) {
-            assert!(Instant::now() < end, "never happened: {what}");
-            std::thread::yield_now();
-        }
-    }
-
-    fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Client(BufReader::new(stream))
-    }
-
-    fn order(&mut self, order: u8) {
-        self.orders.write_all(&[order]).unwrap();
-    }
-
-    fn join(mut self) {
-        self.thread.take().unwrap().join().unwrap().unwrap();
-    }
-
-    fn stop(mut self) {
-        self.order(STOP_ORDER);
-        self.join();
-    }
-}
-
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn send(&mut self, bytes: &[u8]) {
-        self.0.get_mut().write_all(bytes).unwrap();
-    }
-
-    fn head(&mut self) -> String {
-        let mut head = String::new();
-        loop {
-            let mut line = String::new();
-            assert!(self.0.read_line(&mut line).unwrap() > 0, "closed within a head: {head:?}");
-            head.push_str(&line);
-            if line == "\r\n" {
-                return head;
-            }
-        }
-    }
-
-    fn response(&mut self) -> (String, Vec<u8>) {
-        let head = self.head();
-        let length = head
-            .lines()
-            .find_map(|line| {
-                line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned)
-            })
-            .map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        (head, body)
-    }
-
-    fn rest(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.0.read_to_end(&mut bytes).unwrap();
-        bytes
-    }
-}
-
-fn echo() -> impl Application {
-    service(|request: Request| async move {
-        match request.head.path() {
-            b"/panic" => panic!("the application is broken"),
-            b"/never" => std::future::pending::<()>().await,
-            _ => {}
-        }
-        let body = match request.body {
-            Body::Empty => b"empty".to_vec(),
-            Body::Memory(bytes) => bytes,
-            Body::File { mut file, .. } => {
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes).unwrap();
-                [b"file:".to_vec(), bytes].concat()
-            }
-        };
-        Response::text(body)
-    })
-}
+use crate::harness::{Harness, echo, on_both};
 
 fn large() -> impl Application {
     service(|request: Request| async move {
@@ -137,15 +22,6 @@ fn large() -> impl Application {
             Response::text(vec![b'b'; len])
         }
     })
-}
-
-/// Runs a test on each engine that this host gives us; epoll always.
-fn on_both(test: impl Fn(IoChoice)) {
-    match prove_ring() {
-        Ok(()) => test(IoChoice::IoUring),
-        Err(error) => tracing::warn!(%error, "only on epoll"),
-    }
-    test(IoChoice::Epoll);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use hurricane_scoreboard::{CHECKS_MAX, CheckStatus, Monotonic, Purpose, Scoreboard};
+use hurricane_scoreboard::{
+    CHECKS_MAX, CheckCell, CheckReading, CheckStatus, Monotonic, Purpose, Scoreboard,
+};
 
 use crate::error::ControlError;
 use crate::health::{Change, Changes, HealthLog};
@@ -92,10 +94,16 @@ impl Runner {
             return Err(ControlError::TooManyChecks { count: checks.len() });
         }
         let (events, ended) = mpsc::channel();
+        // Of an earlier control process, whose checks may have been others in another order.
+        let earlier = board.read_checks();
         let mut tracks = Vec::with_capacity(checks.len());
         for (index, check) in checks.into_iter().enumerate() {
-            tracks.push(Track::start(index, check, board, events.clone())?);
+            let is_its =
+                |last: &&CheckReading| last.name == check.name && last.purpose == check.purpose;
+            let last = earlier.iter().find(is_its);
+            tracks.push(Track::start(index, check, last, board, events.clone())?);
         }
+        (tracks.len()..earlier.len()).filter_map(|i| board.check(i)).for_each(CheckCell::vacate);
         let (board, changes) = (board.clone(), health.changes());
         spawn("checks".into(), move || keep_time(tracks, &board, &ended, &changes))?;
         Ok(Self { events })
@@ -161,19 +169,20 @@ impl Track {
     fn start(
         index: usize,
         check: Check,
+        last: Option<&CheckReading>,
         board: &Scoreboard,
         events: Sender<Event>,
     ) -> Result<Self, ControlError> {
         let interval = check.interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
         let timeout = check.timeout.min(INTERVAL_MAX);
         if let Some(cell) = board.check(index) {
-            cell.begin(&check.name, check.purpose, interval * 3 + timeout);
+            cell.begin_after(last, &check.name, check.purpose, interval * 3 + timeout);
         }
         let (go, gone) = mpsc::sync_channel(1);
         let run = check.run;
         spawn(format!("check-{index}"), move || run_on_demand(index, &*run, &gone, &events))?;
         let state = TrackState::Waiting { due: Instant::now() };
-        let last = CheckStatus::Pending;
+        let last = last.map_or(CheckStatus::Pending, |last| last.status);
         Ok(Self { index, name: check.name, interval, timeout, go, state, last })
     }
 
@@ -292,6 +301,10 @@ mod tests {
 
     fn start(checks: Vec<Check>) -> (Runner, Scoreboard) {
         let board = Scoreboard::new(1).unwrap();
+        (start_on(checks, &board), board)
+    }
+
+    fn start_on(checks: Vec<Check>, board: &Scoreboard) -> Runner {
         let limits = VerdictLimits {
             heartbeat_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
@@ -299,7 +312,7 @@ mod tests {
             drain_readiness: DrainReadiness::Serving,
         };
         let health = HealthLog::start(board.clone(), limits).unwrap();
-        (Runner::start(checks, &board, &health).unwrap(), board)
+        Runner::start(checks, board, &health).unwrap()
     }
 
     /// Waits for a result. Its words too: a reader that meets a preempted writer gets none.
@@ -432,6 +445,22 @@ mod tests {
             assert!(Instant::now() < deadline);
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_successor_goes_on_from_the_last_results_of_the_checks_that_it_still_has() {
+        let (script, outcomes) = mpsc::channel();
+        let (dropped, none) = mpsc::channel();
+        let kept = Check { timeout: Duration::from_secs(60), ..scripted(outcomes) };
+        let former = Check { name: "former".into(), timeout: kept.timeout, ..scripted(none) };
+        let (runner, board) = start(vec![former, kept.clone()]);
+        script.send(CheckOutcome::Warned("slow".into())).unwrap();
+        wait_for(&board, 1, CheckStatus::Warned, "slow");
+        drop((runner, dropped));
+        let _runner = start_on(vec![kept], &board);
+        let checks = board.read_checks();
+        let results: Vec<_> = checks.iter().map(|c| (c.name.as_str(), c.status)).collect();
+        assert_eq!(results, [("scripted", CheckStatus::Warned)]);
     }
 
     #[test]

@@ -126,16 +126,33 @@ impl CheckCell {
     /// Names the check. `stale_after`: age at which a passed result no longer counts. Text over
     /// 128 bytes is cut.
     pub fn begin(&self, name: &str, purpose: Purpose, stale_after: Duration) {
+        self.begin_after(None, name, purpose, stale_after);
+    }
+
+    /// As [`Self::begin`], but with the `last` result of this check, if it has one, so that it
+    /// counts until the next, or until it is stale.
+    pub fn begin_after(
+        &self,
+        last: Option<&CheckReading>,
+        name: &str,
+        purpose: Purpose,
+        stale_after: Duration,
+    ) {
         self.write(|| {
             self.name.store(name);
-            self.message.store("");
             self.purpose.store(purpose as u32, Ordering::Relaxed);
-            self.status.store(CheckStatus::Pending as u32, Ordering::Relaxed);
-            let nanos = u64::try_from(stale_after.as_nanos()).unwrap_or(u64::MAX);
-            self.stale_after_ns.store(nanos, Ordering::Relaxed);
-            self.finished_ns.store(0, Ordering::Relaxed);
+            self.stale_after_ns.store(nanos(stale_after), Ordering::Relaxed);
             self.in_use.store(1, Ordering::Relaxed);
+            match last {
+                Some(last) => self.store(last.status, &last.message, last.finished, last.duration),
+                None => self.store(CheckStatus::Pending, "", Monotonic::NEVER, Duration::ZERO),
+            }
         });
+    }
+
+    /// Leaves the cell without a check.
+    pub fn vacate(&self) {
+        self.write(|| self.in_use.store(0, Ordering::Relaxed));
     }
 
     /// Records a result. A message over 512 bytes is cut.
@@ -146,13 +163,14 @@ impl CheckCell {
         finished: Monotonic,
         duration: Duration,
     ) {
-        self.write(|| {
-            self.message.store(message);
-            self.status.store(status as u32, Ordering::Relaxed);
-            self.finished_ns.store(finished.as_nanos(), Ordering::Relaxed);
-            let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-            self.duration_ns.store(nanos, Ordering::Relaxed);
-        });
+        self.write(|| self.store(status, message, finished, duration));
+    }
+
+    fn store(&self, status: CheckStatus, message: &str, finished: Monotonic, duration: Duration) {
+        self.message.store(message);
+        self.status.store(status as u32, Ordering::Relaxed);
+        self.finished_ns.store(finished.as_nanos(), Ordering::Relaxed);
+        self.duration_ns.store(nanos(duration), Ordering::Relaxed);
     }
 
     fn write(&self, store: impl FnOnce()) {
@@ -201,6 +219,10 @@ impl CheckCell {
     }
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A copy of a check's cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckReading {
@@ -238,6 +260,20 @@ mod tests {
         assert_eq!(reading.message, "ä".repeat(256));
         assert_eq!(reading.duration, Duration::from_millis(3));
         assert!(!reading.status.passes());
+    }
+
+    #[test]
+    fn a_check_that_goes_on_keeps_its_last_result() {
+        let board = Scoreboard::new(1).unwrap();
+        let cell = board.check(0).unwrap();
+        cell.begin("db", Purpose::Readiness, Duration::from_secs(30));
+        cell.record(CheckStatus::Warned, "slow", Monotonic::from_nanos(7), Duration::from_secs(1));
+        let last = cell.read().unwrap();
+        cell.begin_after(Some(&last), "db", Purpose::Readiness, Duration::from_secs(60));
+        let expected = CheckReading { stale_after: Duration::from_secs(60), ..last };
+        assert_eq!(cell.read().unwrap(), expected);
+        cell.vacate();
+        assert_eq!(cell.read(), None);
     }
 
     #[test]

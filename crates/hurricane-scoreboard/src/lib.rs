@@ -1,6 +1,6 @@
 //! What every worker is doing, in memory that all processes of the server share.
 //!
-//! One anonymous shared mapping, made before the first fork: the server's own state, a slot per
+//! One shared mapping, made before the first fork: the server's own state, a slot per
 //! worker and one for its successor, a cell per check. It is the same for workers that are threads
 //! and for workers that are processes.
 //!

@@ -1,24 +1,41 @@
 //! The shared mapping and where its parts lie.
-#![expect(unsafe_code, reason = "an anonymous shared mapping is reached through its address")]
+#![expect(unsafe_code, reason = "a shared mapping is reached through its address")]
 
 use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::stat::fstat;
+use nix::unistd::ftruncate;
 
 use crate::{CheckCell, CheckReading, ServerState, Slot, SlotReading};
 
 /// Checks that a server can have; more cannot be registered.
 pub const CHECKS_MAX: usize = 128;
 
-/// Why the scoreboard cannot be made.
+/// Why the scoreboard cannot be made or adopted.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot map {bytes} bytes of shared memory for the scoreboard")]
-pub struct ScoreboardError {
-    bytes: usize,
-    source: nix::Error,
+pub enum ScoreboardError {
+    /// The kernel gives no memory.
+    #[error("cannot map {bytes} bytes of shared memory for the scoreboard")]
+    Unmapped {
+        /// So many were asked for.
+        bytes: usize,
+        /// The kernel's answer.
+        source: nix::Error,
+    },
+    /// What was handed over was made by another version.
+    #[error("the scoreboard has {found} bytes where {bytes} are expected")]
+    Foreign {
+        /// So many are there.
+        found: u64,
+        /// So many should be.
+        bytes: usize,
+    },
 }
 
 /// Handle to the shared mapping. Clones (and forked processes) see the same memory.
@@ -35,6 +52,8 @@ struct Mapping {
     base: NonNull<u8>,
     bytes: NonZeroUsize,
     workers: usize,
+    /// Names the memory, so that it can be handed to a new image of the supervisor.
+    memory: OwnedFd,
 }
 
 /// What a worker in a slot is to the server.
@@ -75,19 +94,61 @@ impl Scoreboard {
     /// When the kernel gives no memory.
     pub fn new(workers: usize) -> Result<Self, ScoreboardError> {
         let workers = workers.max(1);
-        let bytes = Self::checks_offset(workers) + CHECKS_MAX * size_of::<CheckCell>();
-        let len = NonZeroUsize::new(bytes).expect("a server state is not empty");
-        // SAFETY: a new anonymous mapping without a fixed address touches no other memory.
+        let len = Self::len(workers);
+        let unmapped = |source| ScoreboardError::Unmapped { bytes: len.get(), source };
+        let memory =
+            memfd_create(c"hurricane-scoreboard", MFdFlags::MFD_CLOEXEC).map_err(unmapped)?;
+        ftruncate(&memory, i64::try_from(len.get()).unwrap_or(i64::MAX)).map_err(unmapped)?;
+        Self::map(memory, workers)
+    }
+
+    /// Maps the scoreboard for up to `workers` workers that another image of this process has
+    /// made, with what is written in it.
+    ///
+    /// # Errors
+    /// When it is not of the size that this version gives it, or the kernel does not map it.
+    pub fn adopt(memory: OwnedFd, workers: usize) -> Result<Self, ScoreboardError> {
+        let bytes = Self::len(workers).get();
+        let unmapped = |source| ScoreboardError::Unmapped { bytes, source };
+        let found = u64::try_from(fstat(&memory).map_err(unmapped)?.st_size).unwrap_or(0);
+        if found != bytes as u64 {
+            return Err(ScoreboardError::Foreign { found, bytes });
+        }
+        Self::map(memory, workers)
+    }
+
+    fn map(memory: OwnedFd, workers: usize) -> Result<Self, ScoreboardError> {
+        let bytes = Self::len(workers);
+        // SAFETY: a new mapping without a fixed address touches no other memory; the file behind
+        // it has its size, and nobody makes it smaller.
         let base = unsafe {
-            mmap_anonymous(
+            mmap(
                 None,
-                len,
+                bytes,
                 ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
                 MapFlags::MAP_SHARED,
+                &memory,
+                0,
             )
         }
-        .map_err(|source| ScoreboardError { bytes, source })?;
-        Ok(Self(Arc::new(Mapping { base: base.cast(), bytes: len, workers })))
+        .map_err(|source| ScoreboardError::Unmapped { bytes: bytes.get(), source })?;
+        Ok(Self(Arc::new(Mapping { base: base.cast(), bytes, workers, memory })))
+    }
+
+    /// What tells layouts apart: the size of each part. Versions that are released differ in
+    /// their number.
+    pub fn layout() -> [usize; 4] {
+        [size_of::<ServerState>(), size_of::<Slot>(), size_of::<CheckCell>(), CHECKS_MAX]
+    }
+
+    /// The memory itself, closed on exec.
+    pub fn memory(&self) -> BorrowedFd<'_> {
+        self.0.memory.as_fd()
+    }
+
+    fn len(workers: usize) -> NonZeroUsize {
+        let bytes = Self::checks_offset(workers) + CHECKS_MAX * size_of::<CheckCell>();
+        NonZeroUsize::new(bytes).expect("a server state is not empty")
     }
 
     fn slots_offset(workers: usize) -> usize {
@@ -251,6 +312,19 @@ mod tests {
         assert_eq!(all, [0, 1, 3]);
         board.set_current(1);
         assert_eq!(board.read_workers()[1].pid, 10);
+    }
+
+    #[test]
+    fn who_adopts_the_memory_sees_what_is_written_and_a_foreign_one_is_refused() {
+        let board = Scoreboard::new(2).unwrap();
+        board.slot(3).unwrap().answered(200);
+        let handed = || board.memory().try_clone_to_owned().unwrap();
+        let adopted = Scoreboard::adopt(handed(), 2).unwrap();
+        board.slot(3).unwrap().answered(200);
+        drop(board.clone());
+        assert_eq!(adopted.slot(3).unwrap().read().requests, 2);
+        let refused = Scoreboard::adopt(handed(), 3);
+        assert!(matches!(refused, Err(ScoreboardError::Foreign { .. })), "{refused:?}");
     }
 
     #[test]

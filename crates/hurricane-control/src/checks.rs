@@ -3,6 +3,7 @@
 //! Invariants:
 //! - One thread, the runner, writes the cells and keeps the time; it never runs a check, so a
 //!   check that hangs delays nothing and nobody.
+//! - No check runs while the server prepares: what it asks may be about to be made.
 //! - A check has at most one run at a time. A run over its limit is reported at once, and its
 //!   thread is left alone until it ends.
 
@@ -12,7 +13,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
 use hurricane_scoreboard::{
-    CHECKS_MAX, CheckCell, CheckReading, CheckStatus, Monotonic, Purpose, Scoreboard,
+    CHECKS_MAX, CheckCell, CheckReading, CheckStatus, Monotonic, Phase, Purpose, Scoreboard,
 };
 
 use crate::error::ControlError;
@@ -65,6 +66,8 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Without checks the runner only waits to be stopped.
 const IDLE_WAIT: Duration = Duration::from_secs(60);
+/// How often the runner looks whether preparation is over.
+const PREPARATION_TICK: Duration = Duration::from_millis(50);
 
 /// The running checks. Dropping it stops them without waiting for a run.
 pub(crate) struct Runner {
@@ -126,8 +129,13 @@ fn keep_time(
 ) {
     loop {
         let now = Instant::now();
-        let next = tracks.iter_mut().filter_map(|track| track.advance(now, board, changes)).min();
-        let wait = next.map_or(IDLE_WAIT, |next| next.saturating_duration_since(Instant::now()));
+        let wait = if board.server().phase() == Phase::Preparing {
+            PREPARATION_TICK
+        } else {
+            let next = tracks.iter_mut().filter_map(|track| track.advance(now, board, changes));
+            let next = next.min();
+            next.map_or(IDLE_WAIT, |next| next.saturating_duration_since(Instant::now()))
+        };
         match ended.recv_timeout(wait) {
             Ok(Event::Ended(run)) => {
                 if let Some(track) = tracks.get_mut(run.index) {
@@ -408,6 +416,22 @@ mod tests {
         }
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         drop(release);
+        wait_for(&board, 0, CheckStatus::Passed, "");
+    }
+
+    #[test]
+    fn no_check_runs_while_the_server_prepares() {
+        let board = Scoreboard::new(1).unwrap();
+        board.server().set_phase(Phase::Preparing);
+        let (script, outcomes) = mpsc::channel();
+        script.send(CheckOutcome::Passed).unwrap();
+        let _runner = start_on(vec![scripted(outcomes)], &board);
+        let end = Instant::now() + PREPARATION_TICK * 3;
+        while Instant::now() < end {
+            assert_eq!(board.check(0).unwrap().read().unwrap().status, CheckStatus::Pending);
+            std::thread::yield_now();
+        }
+        board.server().set_phase(Phase::Starting);
         wait_for(&board, 0, CheckStatus::Passed, "");
     }
 

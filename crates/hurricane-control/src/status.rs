@@ -18,6 +18,7 @@ pub(crate) fn render(
     let slots = board.read_all().map(|(_, slot)| slot);
     let status = Status {
         phase: phase_name(snapshot.phase),
+        waiting_for: Some(snapshot.awaited.as_str()).filter(|awaited| !awaited.is_empty()),
         uptime_seconds: snapshot.uptime().as_secs_f64(),
         startup_seconds: since(snapshot.startup_finished, snapshot.started)
             .map(|duration| duration.as_secs_f64()),
@@ -43,6 +44,8 @@ pub(crate) fn render(
 #[derive(Serialize)]
 struct Status<'a> {
     phase: &'static str,
+    /// What the start waits for besides workers.
+    waiting_for: Option<&'a str>,
     uptime_seconds: f64,
     startup_seconds: Option<f64>,
     probes: Probes,
@@ -223,10 +226,12 @@ fn millis(duration: Duration) -> u64 {
 
 fn phase_name(phase: Phase) -> &'static str {
     match phase {
+        Phase::Preparing => "preparing",
         Phase::Starting => "starting",
         Phase::Serving => "serving",
         Phase::Draining => "draining",
         Phase::Stopping => "stopping",
+        Phase::Failed => "failed",
     }
 }
 
@@ -321,6 +326,7 @@ mod tests {
         board.check(0).unwrap().begin("db", Purpose::Liveness, Duration::from_secs(1));
         let status = render_at(&board, at(10_000));
         assert_eq!(status["phase"], "starting");
+        assert_eq!(status["waiting_for"], Value::Null);
         assert_eq!(status["startup_seconds"], Value::Null);
         assert_eq!(status["workers"][0]["state"], "vacant");
         for field in ["pid", "heartbeat_age_ms", "oldest_request_age_ms", "age_seconds", "pin"] {

@@ -71,6 +71,8 @@ pub(crate) struct Snapshot {
     pub(crate) phase: Phase,
     pub(crate) started: Monotonic,
     pub(crate) startup_finished: Monotonic,
+    /// What the start waits for besides workers; empty once it has finished.
+    pub(crate) awaited: String,
     pub(crate) restarts: u64,
     pub(crate) crash_loop: bool,
     /// Those that there should be, by index.
@@ -82,11 +84,14 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(crate) fn take(board: &Scoreboard, now: Monotonic) -> Self {
         let server = board.server();
+        let startup_finished = server.startup_finished();
+        let starts = startup_finished.is_never();
         Self {
             now,
             phase: server.phase(),
             started: server.started(),
-            startup_finished: server.startup_finished(),
+            startup_finished,
+            awaited: if starts { server.awaited().get() } else { String::new() },
             restarts: server.restarts(),
             crash_loop: server.crash_loop(),
             workers: board.read_workers(),
@@ -239,12 +244,16 @@ fn awaited(snapshot: &Snapshot) -> Vec<Reason> {
     if !snapshot.startup_finished.is_never() {
         return Vec::new();
     }
-    let uptime = snapshot.uptime().as_secs_f64();
+    let unfinished =
+        format!("startup has not finished after {:.1} s", snapshot.uptime().as_secs_f64());
+    if !snapshot.awaited.is_empty() {
+        return vec![unready(Subject::Startup, format!("{unfinished}: {}", snapshot.awaited))];
+    }
     let mut reasons = vec![unready(
         Subject::Startup,
         match snapshot.workers.len() {
-            0 => format!("startup has not finished after {uptime:.1} s: no worker is started yet"),
-            _ => format!("startup has not finished after {uptime:.1} s"),
+            0 => unfinished + ": no worker is started yet",
+            _ => unfinished,
         },
     )];
     for (index, worker) in snapshot.workers.iter().enumerate() {
@@ -259,7 +268,8 @@ fn awaited(snapshot: &Snapshot) -> Vec<Reason> {
 fn ending(phase: Phase, drain_readiness: DrainReadiness) -> Option<Reason> {
     let text = match (phase, drain_readiness) {
         (Phase::Serving, _) | (Phase::Draining, DrainReadiness::Serving) => return None,
-        (Phase::Starting, _) => "the server is starting",
+        (Phase::Preparing | Phase::Starting, _) => "the server is starting",
+        (Phase::Failed, _) => "the start has failed",
         (Phase::Draining, DrainReadiness::Failing) => "the server is draining",
         (Phase::Stopping, _) => "the server is stopping",
     };
@@ -473,6 +483,21 @@ mod tests {
         board.server().set_workers_target(0);
         assert_eq!(ready(&board, at(2_200)).0, 400);
         assert!(ready(&board, at(2_200)).1.ends_with("no worker is started yet"));
+    }
+
+    #[test]
+    fn what_a_start_waits_for_is_said_instead_of_workers_that_cannot_be_there_yet() {
+        let board = serving();
+        board.server().set_phase(Phase::Preparing);
+        board.server().set_startup_finished(Monotonic::NEVER);
+        board.slot(1).unwrap().begin(at(1_500));
+        board.server().awaited().set("running command \"migrate\"");
+        let expected = "startup has not finished after 1.2 s: running command \"migrate\"";
+        let snapshot = Snapshot::take(&board, at(2_200));
+        assert_eq!(answer(&startup(&snapshot)), (400, expected.into()));
+        assert_eq!(ready(&board, at(2_200)), (400, expected.into()));
+        board.server().set_startup_finished(at(2_300));
+        assert_eq!(startup(&Snapshot::take(&board, at(2_400))).status(), 200);
     }
 
     #[test]

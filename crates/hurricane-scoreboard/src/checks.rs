@@ -1,9 +1,10 @@
 //! Results of registered checks, written by the control process, read by whoever answers probes.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Monotonic;
+use crate::text::{Sequence, Text};
 
 /// Which probe a check decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,43 +76,12 @@ impl CheckStatus {
 
 const NAME_BYTES_MAX: usize = 128;
 const MESSAGE_BYTES_MAX: usize = 512;
-/// A reader that meets a writer this often takes the text as unreadable for now.
-const READ_TRIES_MAX: usize = 64;
-
-#[derive(Debug)]
-#[repr(C)]
-struct Text<const N: usize> {
-    len: AtomicU32,
-    bytes: [AtomicU8; N],
-}
-
-impl<const N: usize> Text<N> {
-    fn store(&self, text: &str) {
-        let mut len = text.len().min(N);
-        while !text.is_char_boundary(len) {
-            len -= 1;
-        }
-        for (cell, byte) in self.bytes.iter().zip(&text.as_bytes()[..len]) {
-            cell.store(*byte, Ordering::Relaxed);
-        }
-        self.len.store(u32::try_from(len).unwrap_or(0), Ordering::Relaxed);
-    }
-
-    fn load(&self) -> String {
-        let len = (self.len.load(Ordering::Relaxed) as usize).min(N);
-        let bytes: Vec<u8> =
-            self.bytes[..len].iter().map(|cell| cell.load(Ordering::Relaxed)).collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
 
 /// The cell of one check.
-///
-/// `sequence` is odd while the cell is written (a seqlock of atomics).
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct CheckCell {
-    sequence: AtomicU32,
+    sequence: Sequence,
     in_use: AtomicU32,
     purpose: AtomicU32,
     status: AtomicU32,
@@ -138,7 +108,7 @@ impl CheckCell {
         purpose: Purpose,
         stale_after: Duration,
     ) {
-        self.write(|| {
+        self.sequence.write(|| {
             self.name.store(name);
             self.purpose.store(purpose as u32, Ordering::Relaxed);
             self.stale_after_ns.store(nanos(stale_after), Ordering::Relaxed);
@@ -152,7 +122,7 @@ impl CheckCell {
 
     /// Leaves the cell without a check.
     pub fn vacate(&self) {
-        self.write(|| self.in_use.store(0, Ordering::Relaxed));
+        self.sequence.write(|| self.in_use.store(0, Ordering::Relaxed));
     }
 
     /// Records a result. A message over 512 bytes is cut.
@@ -163,7 +133,7 @@ impl CheckCell {
         finished: Monotonic,
         duration: Duration,
     ) {
-        self.write(|| self.store(status, message, finished, duration));
+        self.sequence.write(|| self.store(status, message, finished, duration));
     }
 
     fn store(&self, status: CheckStatus, message: &str, finished: Monotonic, duration: Duration) {
@@ -173,34 +143,13 @@ impl CheckCell {
         self.duration_ns.store(nanos(duration), Ordering::Relaxed);
     }
 
-    fn write(&self, store: impl FnOnce()) {
-        // A writer that was killed half-way leaves an odd number; its successor goes on from it.
-        let sequence = self.sequence.load(Ordering::Relaxed) | 1;
-        self.sequence.store(sequence, Ordering::Relaxed);
-        fence(Ordering::Release);
-        store();
-        self.sequence.store(sequence.wrapping_add(1), Ordering::Release);
-    }
-
     /// The last result; `None` when no check uses the cell.
     pub fn read(&self) -> Option<CheckReading> {
-        for _ in 0..READ_TRIES_MAX {
-            let before = self.sequence.load(Ordering::Acquire);
-            if before % 2 == 1 {
-                std::hint::spin_loop();
-                continue;
-            }
-            let in_use = self.in_use.load(Ordering::Relaxed) != 0;
-            let reading = in_use.then(|| self.copy());
-            fence(Ordering::Acquire);
-            if self.sequence.load(Ordering::Relaxed) == before {
-                return reading;
-            }
-        }
-        // A writer was stopped or died inside: status and moments are right one by one, the
-        // message may be half of two.
-        (self.in_use.load(Ordering::Relaxed) != 0)
-            .then(|| CheckReading { message: String::new(), ..self.copy() })
+        let in_use = || self.in_use.load(Ordering::Relaxed) != 0;
+        self.sequence.read(|| in_use().then(|| self.copy())).unwrap_or_else(|| {
+            // Status and moments are right one by one, the message may be half of two.
+            in_use().then(|| CheckReading { message: String::new(), ..self.copy() })
+        })
     }
 
     fn copy(&self) -> CheckReading {
@@ -308,10 +257,9 @@ mod tests {
         let board = Scoreboard::new(1).unwrap();
         let cell = board.check(0).unwrap();
         cell.begin("killed", Purpose::Readiness, Duration::from_secs(1));
-        cell.sequence.fetch_add(1, Ordering::Relaxed);
+        cell.sequence.break_off();
         assert_eq!(cell.read().unwrap().name, "killed");
         cell.record(CheckStatus::Passed, "", Monotonic::from_nanos(1), Duration::ZERO);
-        assert_eq!(cell.sequence.load(Ordering::Relaxed) % 2, 0);
         assert_eq!(cell.read().unwrap().status, CheckStatus::Passed);
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! - A slot is written by its worker alone (and by the supervisor while no worker owns it), a
-//!   check cell by the control process alone, the server's state by the supervisor alone.
+//!   check cell by the control process alone, the server's state by the supervisor alone; while
+//!   there is one, the preparation process writes the texts of the start.
 //! - Every field is an atomic of its own and all-zero is valid, so that a killed writer cannot
 //!   leave anything inconsistent; text is guarded by a sequence number.
 //! - Readers never wait: they read, add up, and give up after a bounded number of tries.
@@ -17,6 +18,7 @@ mod mapping;
 mod requests;
 mod server;
 mod slot;
+mod text;
 
 pub use checks::{CheckCell, CheckReading, CheckStatus, Purpose};
 pub use heartbeat::Monotonic;
@@ -24,3 +26,4 @@ pub use mapping::{CHECKS_MAX, Role, Scoreboard, ScoreboardError};
 pub use requests::{REQUESTS_NAMED_MAX, RequestReading, RunningRequests, ThreadName};
 pub use server::{Phase, Replaced, ServerState};
 pub use slot::{Engine, Slot, SlotReading, WorkerState};
+pub use text::TextCell;

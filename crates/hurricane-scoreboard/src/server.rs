@@ -2,7 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::Monotonic;
+use crate::{Monotonic, TextCell};
+
+/// Room for what a start waits for, with the words of a database's error.
+const AWAITED_BYTES_MAX: usize = 512;
+/// Room for a traceback; Kubernetes and webhooks want no more.
+const FAILURE_BYTES_MAX: usize = 8 * 1024;
 
 /// Where the server is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,11 @@ pub enum Phase {
     Draining = 2,
     /// No longer accepting; requests in flight end.
     Stopping = 3,
+    /// Sockets are bound; management commands and migrations run before the application is
+    /// loaded. No check runs yet.
+    Preparing = 4,
+    /// The start has failed, [`ServerState::failure`] says why; the server ends.
+    Failed = 5,
 }
 
 impl Phase {
@@ -24,6 +34,8 @@ impl Phase {
             1 => Self::Serving,
             2 => Self::Draining,
             3 => Self::Stopping,
+            4 => Self::Preparing,
+            5 => Self::Failed,
             _ => Self::Starting,
         }
     }
@@ -76,7 +88,7 @@ impl Replaced {
 }
 
 /// Shared state of the whole server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(C, align(128))]
 pub struct ServerState {
     phase: AtomicU32,
@@ -86,6 +98,8 @@ pub struct ServerState {
     worker_memory_max: AtomicU64,
     started_ns: AtomicU64,
     startup_ns: AtomicU64,
+    awaited: TextCell<AWAITED_BYTES_MAX>,
+    failure: TextCell<FAILURE_BYTES_MAX>,
 }
 
 impl ServerState {
@@ -165,5 +179,17 @@ impl ServerState {
     /// Supervisor only.
     pub fn set_startup_finished(&self, moment: Monotonic) {
         self.startup_ns.store(moment.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// What the start waits for, as `/startup` says it; empty when nothing but workers. Set by
+    /// the preparation process, and by the supervisor before and after it.
+    pub fn awaited(&self) -> &TextCell<AWAITED_BYTES_MAX> {
+        &self.awaited
+    }
+
+    /// Why the start has failed: a traceback or a sentence; empty while it has not. Set by the
+    /// preparation process, or else by the supervisor, before the phase says that it failed.
+    pub fn failure(&self) -> &TextCell<FAILURE_BYTES_MAX> {
+        &self.failure
     }
 }

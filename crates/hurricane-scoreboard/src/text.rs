@@ -1,0 +1,121 @@
+//! Text in shared memory: written by one process at a time, read by others without waiting.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+
+/// A reader that meets a writer this often takes what is guarded as unreadable for now.
+const READ_TRIES_MAX: usize = 64;
+
+/// Guards what is larger than an atomic: odd while it is written (a seqlock of atomics).
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Sequence(AtomicU32);
+
+impl Sequence {
+    pub(crate) fn write(&self, store: impl FnOnce()) {
+        // A writer that was killed half-way leaves an odd number; its successor goes on from it.
+        let sequence = self.0.load(Ordering::Relaxed) | 1;
+        self.0.store(sequence, Ordering::Relaxed);
+        fence(Ordering::Release);
+        store();
+        self.0.store(sequence.wrapping_add(1), Ordering::Release);
+    }
+
+    /// A whole copy; `None` when a writer was stopped or died inside.
+    pub(crate) fn read<T>(&self, copy: impl Fn() -> T) -> Option<T> {
+        for _ in 0..READ_TRIES_MAX {
+            let before = self.0.load(Ordering::Acquire);
+            if before % 2 == 1 {
+                std::hint::spin_loop();
+                continue;
+            }
+            let copied = copy();
+            fence(Ordering::Acquire);
+            if self.0.load(Ordering::Relaxed) == before {
+                return Some(copied);
+            }
+        }
+        None
+    }
+
+    /// As a writer that is killed half-way leaves it.
+    #[cfg(test)]
+    pub(crate) fn break_off(&self) {
+        self.0.fetch_or(1, Ordering::Relaxed);
+    }
+}
+
+/// At most `N` bytes of text, guarded by a [`Sequence`] beside them.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Text<const N: usize> {
+    len: AtomicU32,
+    bytes: [AtomicU8; N],
+}
+
+impl<const N: usize> Text<N> {
+    /// What is longer is cut at a character.
+    pub(crate) fn store(&self, text: &str) {
+        let mut len = text.len().min(N);
+        while !text.is_char_boundary(len) {
+            len -= 1;
+        }
+        for (cell, byte) in self.bytes.iter().zip(&text.as_bytes()[..len]) {
+            cell.store(*byte, Ordering::Relaxed);
+        }
+        self.len.store(u32::try_from(len).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub(crate) fn load(&self) -> String {
+        let len = (self.len.load(Ordering::Relaxed) as usize).min(N);
+        let bytes: Vec<u8> =
+            self.bytes[..len].iter().map(|cell| cell.load(Ordering::Relaxed)).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// A text of at most `N` bytes, empty at first.
+#[derive(Debug)]
+#[repr(C)]
+pub struct TextCell<const N: usize> {
+    sequence: Sequence,
+    text: Text<N>,
+}
+
+impl<const N: usize> TextCell<N> {
+    /// Replaces the text; what is longer is cut at a character.
+    pub fn set(&self, text: &str) {
+        self.sequence.write(|| self.text.store(text));
+    }
+
+    /// The whole text; empty when there is none, or a writer was killed inside.
+    pub fn get(&self) -> String {
+        self.sequence.read(|| self.text.load()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Scoreboard;
+
+    #[test]
+    fn a_text_is_read_as_written_and_cut_at_a_character() {
+        let board = Scoreboard::new(1).unwrap();
+        let cell = board.server().awaited();
+        assert_eq!(cell.get(), "");
+        cell.set(&"ä".repeat(400));
+        assert_eq!(cell.get(), "ä".repeat(256));
+        cell.set("short");
+        assert_eq!(cell.get(), "short");
+    }
+
+    #[test]
+    fn a_writer_killed_half_way_blocks_nobody() {
+        let board = Scoreboard::new(1).unwrap();
+        let cell = board.server().awaited();
+        cell.set("half");
+        cell.sequence.break_off();
+        assert_eq!(cell.get(), "");
+        cell.set("whole");
+        assert_eq!(cell.get(), "whole");
+    }
+}

@@ -54,7 +54,10 @@ fn collect(directory: &Path, found: &mut Vec<Source>) {
             if !hidden && !SKIPPED.contains(&name.as_ref()) {
                 collect(&path, found);
             }
-        } else if let Ok(text) = fs::read_to_string(&path) {
+        // In a linked worktree `.git` is a file that says where the repository is.
+        } else if name != ".git"
+            && let Ok(text) = fs::read_to_string(&path)
+        {
             let path = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
             found.push(Source { path, text });
         }

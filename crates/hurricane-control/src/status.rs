@@ -155,6 +155,8 @@ struct Worker {
     engine: &'static str,
     /// The CPU that the loop is pinned to.
     pin: Option<usize>,
+    /// Null before it was weighed.
+    memory_bytes: Option<u64>,
     requests: u64,
     responses: Responses,
     refused: u64,
@@ -181,6 +183,7 @@ impl Worker {
             interpreter_wait_seconds: reading.interpreter_wait_for(now).as_secs_f64(),
             engine: reading.engine.as_str(),
             pin: reading.pin,
+            memory_bytes: Some(reading.memory_bytes).filter(|bytes| *bytes > 0),
             requests: reading.requests,
             responses: reading.responses.into(),
             refused: reading.refused,
@@ -305,7 +308,7 @@ mod tests {
                 "heartbeat_age_ms": 20, "silent": false, "queued": 1, "running": 1,
                 "connections": 1, "capacity": 1, "oldest_request_age_ms": 1000,
                 "stuck_seconds": 1.0, "interpreter_wait_seconds": 0.0, "engine": "io-uring",
-                "pin": 0, "requests": 1,
+                "pin": 0, "memory_bytes": null, "requests": 1,
                 "responses": {"1xx": 0, "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0},
                 "refused": 0, "shed": 0,
             }])

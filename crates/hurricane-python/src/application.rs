@@ -79,7 +79,7 @@ impl WsgiApplication {
             outbox: Outbox::default(),
             callee,
             board: context.board.clone(),
-            slot: context.index,
+            slot: context.slot,
         });
         shared.slot().set_capacity(threads);
         for index in 0..threads {

@@ -59,11 +59,13 @@ pub enum Replaced {
     Memory = 5,
     /// New code was loaded.
     Reload = 6,
+    /// It is to run on another CPU.
+    Pin = 7,
 }
 
 impl Replaced {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Died,
         Self::Stalled,
         Self::Stuck,
@@ -71,6 +73,7 @@ impl Replaced {
         Self::Lifetime,
         Self::Memory,
         Self::Reload,
+        Self::Pin,
     ];
 
     /// Lower-case name, as in `/status` and in metrics.
@@ -83,6 +86,7 @@ impl Replaced {
             Self::Lifetime => "lifetime",
             Self::Memory => "memory",
             Self::Reload => "reload",
+            Self::Pin => "pin",
         }
     }
 }

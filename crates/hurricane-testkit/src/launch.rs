@@ -172,10 +172,15 @@ impl Running {
         self.output.so_far()
     }
 
+    /// All log events with this message so far.
+    pub fn events(&self, message: &str) -> Vec<Value> {
+        let events = self.log().into_iter().filter_map(|line| serde_json::from_str(&line).ok());
+        events.filter(|event: &Value| event["message"] == message).collect()
+    }
+
     /// The first log event with this message, if there was one.
     pub fn event(&self, message: &str) -> Option<Value> {
-        let events = self.log().into_iter().filter_map(|line| serde_json::from_str(&line).ok());
-        events.into_iter().find(|event: &Value| event["message"] == message)
+        self.events(message).into_iter().next()
     }
 
     /// Waits for a log event with this message.

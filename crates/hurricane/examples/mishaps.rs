@@ -26,8 +26,12 @@ fn main() -> Exit {
         exit: Box::new(|code| unsafe { libc::_exit(code) }),
     };
     let make = |context: WorkerContext| {
+        let is_first = context.board.slot(context.slot).is_some_and(|it| it.read().generation == 1);
+        let is_successor = context.slot >= context.board.workers();
+        let spoilt = std::env::var_os("PANIC_AS_SUCCESSOR").is_some();
+        assert!(!(spoilt && is_first && is_successor), "told to panic as a successor");
         assert!(std::env::var_os("PANIC_AT_START").is_none(), "told to panic");
-        let role = ChildRole::Worker(context.index);
+        let role = ChildRole::Worker { worker: context.index, slot: context.slot };
         service(move |request| answer(role, request))
     };
     if std::env::var_os("AS_THREADS").is_some() {
@@ -49,6 +53,12 @@ async fn answer(role: ChildRole, request: Request) -> Response {
         b"/stall" => loop {
             std::thread::park();
         },
+        b"/leak" => {
+            // Touched, so that it is there.
+            let block: Vec<u8> = std::iter::repeat_n(1, 8 << 20).collect();
+            std::mem::forget(block);
+            Response::text("leaked\n")
+        }
         b"/crash" => std::process::abort(),
         _ => Response::text("hello\n"),
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::{ArgAction, CommandFactory, Parser};
 
+use crate::recycle::WorkerMemory;
 use crate::values::{
-    DrainReadinessValue, Io, LogFormat, LogLevel, Pin, Workers, bytes, duration, host, number,
-    path, port, switch, workers,
+    DrainReadinessValue, Io, LogFormat, LogLevel, Pin, Workers, bytes, duration, host, mebibytes,
+    number, path, port, switch, worker_memory, workers,
 };
 
 /// Address that stands for "every address of this host", IPv6 and IPv4.
@@ -28,6 +29,7 @@ the environment. Durations are seconds, or carry a unit: 500ms, 5s, 2m, 1h.";
 const MOMENT: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86400);
+const YEAR: Duration = Duration::from_secs(366 * 86400);
 /// Three periods of the kernel's CPU quota: a throttled loop may be silent for so long.
 const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 
@@ -128,6 +130,29 @@ pub struct Args {
     #[arg(long, env = "HURRICANE_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "60s",
           value_parser = duration(Duration::ZERO..=DAY))]
     pub request_timeout: Duration,
+
+    /// Requests after which a worker is replaced, one at a time and without losing any; up to 10 %
+    /// more, so that workers do not all end together; 0 never
+    #[arg(long, env = "HURRICANE_MAX_WORKER_REQUESTS", value_name = "N",
+          default_value = "0", value_parser = number(0..=1_000_000_000_000))]
+    pub max_worker_requests: usize,
+
+    /// Time after which a worker is replaced in the same way; up to 10 % more; 0 never
+    #[arg(long, env = "HURRICANE_MAX_WORKER_LIFETIME", value_name = "DURATION",
+          default_value = "0", value_parser = duration(Duration::ZERO..=YEAR))]
+    pub max_worker_lifetime: Duration,
+
+    /// Memory above which a worker is replaced in the same way: bytes (suffix k, m, g), off, or auto
+    /// for its share of nine tenths of the cgroup's memory limit
+    #[arg(long, env = "HURRICANE_MAX_WORKER_MEMORY", value_name = "auto|off|BYTES",
+          default_value = "auto", value_parser = worker_memory)]
+    pub max_worker_memory: WorkerMemory,
+
+    /// Memory of the whole server above which its largest worker is replaced: MiB, or with a suffix
+    /// (k, m, g); 0 no limit
+    #[arg(long, env = "HURRICANE_MAX_MEMORY", value_name = "MIB",
+          default_value = "0", value_parser = mebibytes)]
+    pub max_memory: u64,
 
     /// How long to go on accepting after SIGTERM [default: 5s in Kubernetes, else 0]
     #[arg(long, env = "HURRICANE_DRAIN_DELAY", value_name = "DURATION",

@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits};
-use hurricane_cpu::{PinMode, PinPlan, Survey, pin_plan, worker_count};
+use hurricane_cpu::{CpuSet, PinMode, PinPlan, Survey, pin_plan, worker_count};
 use hurricane_http::Limits;
 use hurricane_worker::IoChoice;
 
 use crate::cli::Args;
+use crate::recycle::Recycling;
 use crate::values::{DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers};
 
 /// How long to go on accepting after SIGTERM in a pod: endpoints are withdrawn meanwhile.
@@ -60,8 +61,14 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Where that number comes from.
     pub workers_reason: String,
+    /// Whether their number follows the CPUs that we may use.
+    pub workers_follow: bool,
+    /// How many workers there may ever be.
+    pub workers_max: NonZeroUsize,
     /// Application threads of a worker.
     pub threads: usize,
+    /// Whether workers are bound to CPUs.
+    pub pin_mode: PinMode,
     /// Which worker is bound to which CPU.
     pub pin: PinPlan,
     /// How to talk to the kernel.
@@ -72,6 +79,8 @@ pub struct Config {
     pub drain_delay: Duration,
     /// How long requests may run after that.
     pub grace_period: Duration,
+    /// When workers are replaced although they could go on.
+    pub recycling: Recycling,
     /// Accept queue of each listener.
     pub backlog: usize,
     /// Limits of connections and requests.
@@ -102,7 +111,8 @@ impl Config {
                 (counted.workers.min(WORKERS_MAX), counted.reason)
             }
         };
-        let mode = match args.pin {
+        let workers_follow = args.workers == Workers::Auto;
+        let pin_mode = match args.pin {
             Pin::Auto => PinMode::Auto,
             Pin::On => PinMode::On,
             Pin::Off => PinMode::Off,
@@ -122,8 +132,11 @@ impl Config {
             paths: probe_paths(args)?,
             workers,
             workers_reason,
+            workers_follow,
+            workers_max: if workers_follow { workers_max(survey).max(workers) } else { workers },
             threads: args.threads,
-            pin: pin_plan(mode, survey, workers),
+            pin_mode,
+            pin: pin_plan(pin_mode, survey, workers),
             io: match args.io {
                 Io::Auto => IoChoice::Auto,
                 Io::IoUring => IoChoice::IoUring,
@@ -132,6 +145,7 @@ impl Config {
             verdict: verdict_limits(args),
             drain_delay,
             grace_period: args.grace_period,
+            recycling: recycling(args),
             backlog: args.backlog,
             limits: limits(args),
             check_interval: args.check_interval,
@@ -140,6 +154,22 @@ impl Config {
             log_level: args.log_level,
             warnings,
         })
+    }
+}
+
+/// The node has no more CPUs than it has online; a limit cannot give us others.
+fn workers_max(survey: &Survey) -> NonZeroUsize {
+    let online = survey.online.as_ref().map_or(0, CpuSet::len);
+    let cpus = NonZeroUsize::new(online.max(survey.affinity.len()));
+    cpus.unwrap_or(NonZeroUsize::MIN).min(WORKERS_MAX)
+}
+
+fn recycling(args: &Args) -> Recycling {
+    Recycling {
+        requests: Some(args.max_worker_requests as u64).filter(|requests| *requests > 0),
+        lifetime: Some(args.max_worker_lifetime).filter(|lifetime| !lifetime.is_zero()),
+        worker_memory: args.max_worker_memory,
+        server_memory: Some(args.max_memory).filter(|bytes| *bytes > 0),
     }
 }
 

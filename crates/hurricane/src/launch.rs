@@ -12,8 +12,13 @@ use crate::process;
 /// What a forked process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildRole {
-    /// Worker with this index.
-    Worker(usize),
+    /// A worker.
+    Worker {
+        /// Which one, from 0.
+        worker: usize,
+        /// Its slot of the scoreboard.
+        slot: usize,
+    },
     /// Probes and checks.
     Control,
 }
@@ -22,7 +27,7 @@ impl ChildRole {
     /// Name of its process in `ps` and `top`, which show 15 bytes.
     fn process_name(self) -> String {
         match self {
-            Self::Worker(index) => format!("hurricane-w{index}"),
+            Self::Worker { worker, .. } => format!("hurricane-w{worker}"),
             Self::Control => "hurricane-ctl".to_owned(),
         }
     }
@@ -30,7 +35,7 @@ impl ChildRole {
     /// Name of its thread.
     fn name(self) -> String {
         match self {
-            Self::Worker(index) => format!("worker-{index}"),
+            Self::Worker { worker, .. } => format!("worker-{worker}"),
             Self::Control => "control".to_owned(),
         }
     }
@@ -46,11 +51,13 @@ pub struct Forking {
     pub exit: Box<dyn Fn(i32) -> Infallible>,
 }
 
-/// The sockets of one child.
+/// What one child is given.
 pub(crate) struct Station {
     /// A worker's own listener; the control process's, if the probes have a port.
     pub(crate) listener: Option<TcpListener>,
     pub(crate) orders: UnixStream,
+    /// The CPU that it is pinned to.
+    pub(crate) pin: Option<usize>,
 }
 
 /// A child's work, from its start to its end.
@@ -86,9 +93,10 @@ impl Launcher {
                 let (life, theirs) = UnixStream::pair()?;
                 let thread = builder.spawn(move || {
                     let _hangs_up_last = theirs;
-                    let Station { listener, orders } = station;
-                    let ended =
-                        run_and_report(orders, |orders| work(role, Station { listener, orders }));
+                    let Station { listener, orders, pin } = station;
+                    let ended = run_and_report(orders, |orders| {
+                        work(role, Station { listener, orders, pin })
+                    });
                     if let Err(error) = ended {
                         tracing::error!(%error, "could not start a thread of the server");
                     }
@@ -108,10 +116,10 @@ impl Launcher {
             unreachable!("only processes are forked");
         };
         process::set_name(&role.process_name());
-        let Station { listener, orders } = station;
+        let Station { listener, orders, pin } = station;
         let ended = run_and_report(orders, |orders| {
             (forking.in_child)(role);
-            work(role, Station { listener, orders })
+            work(role, Station { listener, orders, pin })
         });
         match (forking.exit)(ended.unwrap_or(1)) {}
     }

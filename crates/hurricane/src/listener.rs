@@ -67,13 +67,19 @@ pub(crate) enum ListenError {
     },
 }
 
-/// All listening sockets of the server.
+/// The sockets themselves.
 #[derive(Debug)]
-pub(crate) struct Listeners {
-    /// One for each worker slot, in order.
+pub(crate) struct Bound {
+    /// One for each worker, in order.
     pub(crate) workers: Vec<TcpListener>,
     /// The probe port's, unless probes are off or answered on the application's port.
     pub(crate) probe: Option<TcpListener>,
+}
+
+/// Where the server listens.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    backlog: usize,
     /// Where the application listens.
     pub(crate) app: SocketAddr,
     /// Where probes are answered.
@@ -84,8 +90,8 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     /// Binds everything that `config` asks for.
-    pub(crate) fn bind(config: &Config) -> Result<Self, ListenError> {
-        let wanted = Wanted { backlog: config.backlog, flag: "--port" };
+    pub(crate) fn bind(config: &Config) -> Result<(Self, Bound), ListenError> {
+        let wanted = Wanted::app(config.backlog);
         let host = resolve(&config.host)?;
         let by_default = config.host == HOST_DEFAULT;
         let (first, without_ipv6) = match wanted.group_head(SocketAddr::new(host, config.port)) {
@@ -111,7 +117,13 @@ impl Listeners {
                 (Some(listener), Some(probes))
             }
         };
-        Ok(Self { workers, probe, app, probes, without_ipv6 })
+        let listeners = Self { backlog: config.backlog, app, probes, without_ipv6 };
+        Ok((listeners, Bound { workers, probe }))
+    }
+
+    /// One more of the application's group.
+    pub(crate) fn another(&self) -> Result<TcpListener, ListenError> {
+        Wanted::app(self.backlog).group_member(self.app)
     }
 }
 
@@ -130,6 +142,10 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn app(backlog: usize) -> Self {
+        Self { backlog, flag: "--port" }
+    }
+
     /// The first socket of a SO_REUSEPORT group that is ours alone.
     fn group_head(&self, address: SocketAddr) -> Result<TcpListener, ListenError> {
         if address.port() != 0 {

@@ -24,8 +24,10 @@ use crate::supervisor::{ControlSeat, Seat, Supervisor};
 pub struct WorkerContext {
     /// Which worker this is, from 0.
     pub index: usize,
-    /// The scoreboard; the worker's slot is the one with its index.
+    /// The scoreboard.
     pub board: Scoreboard,
+    /// The worker's slot of it.
+    pub slot: usize,
     /// Limits of connections and requests.
     pub limits: Limits,
     /// Application threads that the worker may have.
@@ -81,7 +83,9 @@ impl Server {
             let control = move |station| run_control(&control, checks.clone(), station);
             let parts = parts.clone();
             Launcher::Threads(Arc::new(move |role, station| match role {
-                ChildRole::Worker(index) => run_worker(&parts, index, station, &make),
+                ChildRole::Worker { worker, slot } => {
+                    run_worker(&parts, (worker, slot), station, &make)
+                }
                 ChildRole::Control => control(station),
             }))
         })
@@ -100,7 +104,9 @@ impl Server {
         start(self.config, |parts| {
             let parts = parts.clone();
             let work = move |role, station| match role {
-                ChildRole::Worker(index) => run_worker(&parts, index, station, &make),
+                ChildRole::Worker { worker, slot } => {
+                    run_worker(&parts, (worker, slot), station, &make)
+                }
                 ChildRole::Control => {
                     run_control(&parts, [registered.clone(), checks()].concat(), station)
                 }
@@ -122,32 +128,33 @@ struct Parts {
 /// The one call into the worker crate.
 fn run_worker<A: Application>(
     parts: &Parts,
-    index: usize,
+    (index, slot): (usize, usize),
     station: Station,
     make: &impl Fn(WorkerContext) -> A,
 ) -> Result<(), Failure> {
-    let Station { listener: Some(listener), orders } = station else {
+    let Station { listener: Some(listener), orders, pin } = station else {
         return Err(Failure::Other("a worker was started without a listener".into()));
     };
-    if let Some(slot) = parts.board.slot(index) {
+    if let Some(slot) = parts.board.slot(slot) {
         slot.set_pid(process::id());
     }
     let config = &parts.config;
     let options = WorkerOptions {
         limits: config.limits.clone(),
         io: config.io,
-        pin: config.pin.cpu(index),
+        pin,
         reserved: (config.probe_port == ProbePort::Integrated).then(|| reserved(parts)),
     };
     let context = WorkerContext {
         index,
         board: parts.board.clone(),
+        slot,
         limits: config.limits.clone(),
         threads: config.threads,
         config: Arc::clone(config),
     };
     let application = || make(context);
-    hurricane_worker::run(options, listener, &parts.board, index, orders, application)
+    hurricane_worker::run(options, listener, &parts.board, slot, orders, application)
         .map_err(Failure::from)
 }
 
@@ -195,21 +202,28 @@ fn supervise(
     let config = Arc::new(config);
     process::raise_open_files();
     let signals = Signals::take().map_err(StartError::Signals)?;
-    let listeners = Listeners::bind(&config)?;
+    let (listeners, bound) = Listeners::bind(&config)?;
     if listeners.without_ipv6 {
         tracing::warn!("this host has no IPv6; listening on 0.0.0.0 only");
     }
     let outlook = engine_outlook(config.io)?;
-    let board = Scoreboard::new(config.workers.get())?;
+    let board = Scoreboard::new(config.workers_max.get())?;
     let addresses = (listeners.app, listeners.probes);
     let status = status(&config, &outlook, addresses);
     let parts = Parts { config: Arc::clone(&config), board, status };
     let launcher = launcher(&parts);
-    let seats = listeners.workers.into_iter().map(Seat::new).collect();
-    let control = ControlSeat::new(config.probe_port != ProbePort::Off, listeners.probe);
+    let seats = bound.workers.into_iter().map(Seat::new).collect();
+    let control = ControlSeat::new(config.probe_port != ProbePort::Off, bound.probe);
     let on_ready = |board: &Scoreboard| log_start(&config, &outlook, addresses, board);
-    let supervisor =
-        Supervisor::new(&config, &parts.board, &launcher, &on_ready, signals, (seats, control));
+    let supervisor = Supervisor::new(
+        &config,
+        &parts.board,
+        &launcher,
+        &listeners,
+        &on_ready,
+        signals,
+        (seats, control),
+    );
     Ok(supervisor.run())
 }
 

@@ -2,8 +2,8 @@
 //!
 //! It sleeps until a signal comes, a child ends, or something is due; it makes no ring, opens no
 //! database and never serves. Everything that it decides is decided elsewhere, as functions
-//! without side effects: `watch` (is a worker sound), `backoff` (when is one replaced), `stop`
-//! (what comes next on the way down).
+//! without side effects: `watch` (is a worker sound), `backoff` (when is one replaced), `recycle`
+//! (has one served long enough), `stop` (what comes next on the way down).
 //!
 //! Invariants:
 //! - A forked child closes the descriptors of all other children before it does anything else.
@@ -12,7 +12,10 @@
 
 mod ending;
 mod mending;
+mod resizing;
+mod rolling;
 mod seat;
+mod weighing;
 
 use std::io;
 use std::net::TcpListener;
@@ -28,13 +31,18 @@ use crate::child::{Child, Order};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::launch::{ChildRole, Launched, Launcher, Station};
+use crate::listener::Listeners;
 use crate::process;
 use crate::signal::Signals;
 use crate::stop::StopSequence;
+use crate::supervisor::resizing::Resizing;
+use crate::supervisor::seat::{Leaving, Placed};
+use crate::supervisor::weighing::Weighing;
 
 pub(crate) use seat::{ControlSeat, Seat};
 
-/// How often slots are looked at while workers start: the first heartbeat ends the start.
+/// How often slots are looked at while workers start or leave: a first heartbeat, or an end, makes
+/// the next step.
 const STARTING_TICK: Duration = Duration::from_millis(20);
 /// The longest sleep. A wake-up costs microseconds.
 const TICK_MAX: Duration = Duration::from_millis(500);
@@ -44,12 +52,17 @@ pub(crate) struct Supervisor<'a> {
     config: &'a Config,
     board: &'a Scoreboard,
     launcher: &'a Launcher,
+    listeners: &'a Listeners,
     /// Called once, when every worker has had its first heartbeat.
     on_ready: &'a dyn Fn(&Scoreboard),
     signals: Signals,
     seats: Vec<Seat>,
+    /// Replaced or retired workers that still answer.
+    leaving: Vec<Leaving>,
     control: ControlSeat,
     stop: StopSequence,
+    resizing: Resizing,
+    weighing: Weighing,
     /// Why the server has to end, decided in the middle of something.
     verdict: Option<Exit>,
     last_look: Instant,
@@ -62,6 +75,7 @@ impl<'a> Supervisor<'a> {
         config: &'a Config,
         board: &'a Scoreboard,
         launcher: &'a Launcher,
+        listeners: &'a Listeners,
         on_ready: &'a dyn Fn(&Scoreboard),
         signals: Signals,
         (seats, control): (Vec<Seat>, ControlSeat),
@@ -71,9 +85,13 @@ impl<'a> Supervisor<'a> {
             config,
             board,
             launcher,
+            listeners,
             on_ready,
             signals,
+            resizing: Resizing::new(seats.len(), config.pin.clone()),
+            weighing: Weighing::new(config.recycling, now),
             seats,
+            leaving: Vec::new(),
             control,
             stop: StopSequence::new(config.drain_delay, config.grace_period),
             verdict: None,
@@ -96,6 +114,9 @@ impl<'a> Supervisor<'a> {
             self.bury();
             self.replace();
             self.look();
+            self.weigh();
+            self.resize();
+            self.roll();
             if self.advance_stop() || self.verdict.is_some() {
                 break;
             }
@@ -107,6 +128,12 @@ impl<'a> Supervisor<'a> {
 
     fn is_ready(&self) -> bool {
         !self.board.server().startup_finished().is_never()
+    }
+
+    /// Every worker that lives: those that serve, that start to replace one, that leave.
+    fn placed(&self) -> impl Iterator<Item = &Placed> {
+        let seated = self.seats.iter().flat_map(|seat| seat.worker.iter().chain(&seat.successor));
+        seated.chain(self.leaving.iter().map(|leaving| &leaving.placed))
     }
 
     fn start_control(&mut self) {
@@ -128,27 +155,50 @@ impl<'a> Supervisor<'a> {
     fn start_worker(&mut self, index: usize) {
         let seat = &mut self.seats[index];
         seat.due = None;
-        seat.trouble_logged = false;
-        let Some(listener) = &seat.listener else { return };
-        let listener = listener.try_clone();
-        if let Some(slot) = self.board.slot(index) {
-            slot.begin(Monotonic::now());
-        }
-        let started = listener.and_then(|own| self.start(ChildRole::Worker(index), Some(own)));
-        let seat = &mut self.seats[index];
-        match started {
-            Ok(child) => {
-                if self.stop.drains() {
-                    child.tell(Order::Drain);
-                }
-                seat.child = Some(child);
+        seat.trouble = None;
+        // The last worker of a seat that was given up and is needed again may still be leaving.
+        let slot = [self.board.current(index), self.board.other(index)]
+            .into_iter()
+            .find(|slot| self.leaving.iter().all(|leaving| leaving.placed.slot != *slot));
+        let Some(slot) = slot else {
+            self.seats[index].due = Some(Instant::now() + STARTING_TICK);
+            return;
+        };
+        match self.start_in(index, slot) {
+            Ok(placed) => {
+                self.board.set_current(slot);
+                self.seats[index].worker = Some(placed);
+                self.seats[index].lease = self.weighing.lease();
             }
             Err(error) => {
                 tracing::error!(worker = index, %error, "could not start a worker");
+                let seat = &mut self.seats[index];
                 seat.due = Some(Instant::now() + seat.backoff.died(Duration::ZERO));
                 self.give_up_if_hopeless(index, "it cannot be started");
             }
         }
+    }
+
+    /// Starts a worker of this seat in that slot of the scoreboard.
+    fn start_in(&mut self, worker: usize, slot: usize) -> io::Result<Placed> {
+        let Some(listener) = &self.seats[worker].listener else {
+            return Err(io::Error::other("the server does not accept any more"));
+        };
+        let listener = listener.try_clone()?;
+        if let Some(slot) = self.board.slot(slot) {
+            slot.begin(Monotonic::now());
+        }
+        let started = self.start(ChildRole::Worker { worker, slot }, Some(listener));
+        if started.is_err()
+            && let Some(slot) = self.board.slot(slot)
+        {
+            slot.vacate();
+        }
+        let child = started?;
+        if self.stop.drains() {
+            child.tell(Order::Drain);
+        }
+        Ok(Placed { slot, child })
     }
 
     /// Starts a child. Does not return in a forked one.
@@ -156,13 +206,18 @@ impl<'a> Supervisor<'a> {
         let supervisor = process::id();
         let (ours, theirs) = UnixStream::pair()?;
         let launcher = self.launcher;
-        match launcher.start(role, Station { listener, orders: theirs })? {
+        let pin = match role {
+            ChildRole::Worker { worker, .. } => self.resizing.pin.cpu(worker),
+            ChildRole::Control => None,
+        };
+        match launcher.start(role, Station { listener, orders: theirs, pin })? {
             Launched::Started(body) => Ok(Child::new(body, ours)),
             Launched::InChild(station) => {
                 process::die_with_parent(supervisor);
                 self.signals.release_in_child();
                 drop(ours);
                 self.seats.clear();
+                self.leaving.clear();
                 self.control = ControlSeat::new(false, None);
                 launcher.live(role, station)
             }
@@ -170,7 +225,8 @@ impl<'a> Supervisor<'a> {
     }
 
     fn sleep(&self) {
-        let tick = if self.is_ready() || self.stop.has_begun() {
+        let is_calm = self.is_ready() && !self.is_rolling();
+        let tick = if is_calm || self.stop.has_begun() {
             TICK_MAX.min(self.config.verdict.heartbeat_timeout / 4)
         } else {
             STARTING_TICK
@@ -181,8 +237,8 @@ impl<'a> Supervisor<'a> {
         let wait = due.map_or(tick, |due| tick.min(due.saturating_duration_since(now)));
         // Rounded up: a sleep that ends too early would be followed by many.
         let millis = u16::try_from(wait.as_millis() + 1).unwrap_or(u16::MAX);
-        let children = self.seats.iter().filter_map(|seat| seat.child.as_ref());
-        let lives = children.chain(&self.control.child).filter_map(Child::life);
+        let workers = self.placed().map(|placed| &placed.child);
+        let lives = workers.chain(&self.control.child).filter_map(Child::life);
         let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         // No event is asked for: a hang-up is always reported.
         watched.extend(lives.map(|life| PollFd::new(life.as_fd(), PollFlags::empty())));

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::recycle::WorkerMemory;
+
 /// Most workers that a server can have.
 pub const WORKERS_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
@@ -164,6 +166,26 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "a number of bytes, such as 104857600, 512k, 100m or 2g".to_owned())
 }
 
+/// As [`bytes`], but a bare number counts mebibytes, which is what Django-Hurricane's
+/// `--max-memory` takes.
+pub(crate) fn mebibytes(text: &str) -> Result<u64, String> {
+    let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let explained = |_| "a number of mebibytes, such as 512, or with a unit: 512m, 2g".to_owned();
+    if bare { bytes(&format!("{text}m")) } else { bytes(text) }.map_err(explained)
+}
+
+/// `auto`, `off` or a number of bytes.
+pub(crate) fn worker_memory(text: &str) -> Result<WorkerMemory, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(WorkerMemory::Auto),
+        "off" => Ok(WorkerMemory::Off),
+        _ => match bytes(text) {
+            Ok(count) if count > 0 => Ok(WorkerMemory::Bytes(count)),
+            _ => Err("auto, off, or a number of bytes, such as 512m or 2g".to_owned()),
+        },
+    }
+}
+
 /// A literal path of a probe: a slash in front is added, one behind is dropped.
 pub(crate) fn path(text: &str) -> Result<String, String> {
     let bare = text.trim().trim_start_matches('/').trim_end_matches('/');
@@ -240,6 +262,18 @@ mod tests {
         for text in ["", "k", "-1", "1.5m", "1t", "99999999999g"] {
             assert!(bytes(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn memory_limits_take_what_users_write() {
+        for (text, count) in [("0", 0), ("200", 200 << 20), ("512M", 512 << 20), ("1g", 1 << 30)] {
+            assert_eq!(mebibytes(text), Ok(count), "{text}");
+        }
+        assert!(mebibytes("").is_err() && mebibytes("1.5").is_err());
+        assert_eq!(worker_memory("AUTO"), Ok(WorkerMemory::Auto));
+        assert_eq!(worker_memory("off"), Ok(WorkerMemory::Off));
+        assert_eq!(worker_memory("300m"), Ok(WorkerMemory::Bytes(300 << 20)));
+        assert!(worker_memory("0").is_err() && worker_memory("much").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hurricane_scoreboard::Phase;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::child::Order;
+use crate::child::{Child, Order};
 use crate::listener::close_door;
 use crate::process;
 use crate::stop::Step;
@@ -19,7 +19,7 @@ impl Supervisor<'_> {
     /// Goes on with stopping. True when there is nothing left to wait for.
     pub(super) fn advance_stop(&mut self) -> bool {
         loop {
-            let alive = self.seats.iter().filter(|seat| seat.child.is_some()).count();
+            let alive = self.placed().count();
             let control = self.control.child.is_some();
             match self.stop.next(Instant::now(), alive, control) {
                 None => return false,
@@ -47,7 +47,7 @@ impl Supervisor<'_> {
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
             // Connections may wait in the queue of a worker that has just died.
-            if seat.child.is_none() && !seat.backoff.is_crash_loop() && self.verdict.is_none() {
+            if seat.worker.is_none() && !seat.backoff.is_crash_loop() && self.verdict.is_none() {
                 self.start_worker(index);
             }
         }
@@ -64,36 +64,30 @@ impl Supervisor<'_> {
     }
 
     fn tell_workers(&self, order: Order) {
-        self.seats
-            .iter()
-            .filter_map(|seat| seat.child.as_ref())
-            .for_each(|child| child.tell(order));
+        self.placed().for_each(|placed| placed.child.tell(order));
     }
 
     fn cut_off(&mut self) {
         let (running, queued) = self.open_requests();
-        let workers = self.seats.iter().filter(|seat| seat.child.is_some()).count();
+        let workers = self.placed().count();
         tracing::error!(running, queued, workers, "the grace period is over; requests are cut");
-        for child in self.seats.iter().filter_map(|seat| seat.child.as_ref()) {
-            child.pid().into_iter().for_each(process::end_at_once);
+        for placed in self.placed() {
+            placed.child.pid().into_iter().for_each(process::end_at_once);
         }
     }
 
     pub(super) fn open_requests(&self) -> (u32, u32) {
-        let slots = self.board.read_workers();
-        slots
-            .iter()
-            .fold((0, 0), |(running, queued), slot| (running + slot.running, queued + slot.queued))
+        self.board.read_all().fold((0, 0), |(running, queued), (_, slot)| {
+            (running + slot.running, queued + slot.queued)
+        })
     }
 
     /// Ends the processes that are left and waits for them, so that their ports are free.
     /// Threads end with this process.
     pub(super) fn end_all_at_once(&mut self) {
-        let children = self.seats.iter_mut().map(|seat| &mut seat.child);
-        let mut left: Vec<i32> = children
-            .chain([&mut self.control.child])
-            .filter_map(|child| child.take()?.pid())
-            .collect();
+        let workers = self.placed().map(|placed| &placed.child);
+        let mut left: Vec<i32> =
+            workers.chain(&self.control.child).filter_map(Child::pid).collect();
         left.iter().copied().for_each(process::end_at_once);
         let deadline = Instant::now() + KILL_TIME;
         while !left.is_empty() && Instant::now() < deadline {

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use hurricane_scoreboard::{Monotonic, Phase, Replaced, SlotReading, WorkerState};
+use hurricane_scoreboard::{Monotonic, Phase, Replaced, Slot, SlotReading, WorkerState};
 
 use crate::child::{Child, Failure};
 use crate::exit::Exit;
 use crate::process::{self, How};
+use crate::supervisor::seat::Placed;
 use crate::supervisor::{Supervisor, TICK_MAX};
 use crate::watch::{Judgement, judge};
 
@@ -19,24 +20,38 @@ impl Supervisor<'_> {
             }
             return;
         }
-        let is_over = |child: &Option<Child>| child.as_ref().is_some_and(Child::is_finished_thread);
-        if is_over(&self.control.child) {
+        if self.control.child.as_ref().is_some_and(Child::is_finished_thread) {
             self.bury_control(None);
         }
-        for index in 0..self.seats.len() {
-            if is_over(&self.seats[index].child) {
-                self.bury_worker(index, None);
-            }
+        let over = self.placed().filter(|placed| placed.child.is_finished_thread());
+        let slots: Vec<usize> = over.map(|placed| placed.slot).collect();
+        for slot in slots {
+            self.bury_placed(slot, None);
         }
     }
 
     /// Of PID 1 this may also be an orphan of another process, which needs no more than that.
     fn bury_process(&mut self, pid: i32, how: How) {
-        let is_it = |child: &Option<Child>| child.as_ref().and_then(Child::pid) == Some(pid);
-        if is_it(&self.control.child) {
-            self.bury_control(Some(how));
-        } else if let Some(index) = self.seats.iter().position(|seat| is_it(&seat.child)) {
-            self.bury_worker(index, Some(how));
+        if self.control.child.as_ref().and_then(Child::pid) == Some(pid) {
+            return self.bury_control(Some(how));
+        }
+        let ended = self.placed().find(|placed| placed.child.pid() == Some(pid));
+        if let Some(slot) = ended.map(|placed| placed.slot) {
+            self.bury_placed(slot, Some(how));
+        }
+    }
+
+    fn bury_placed(&mut self, slot: usize, how: Option<How>) {
+        if let Some(at) = self.leaving.iter().position(|leaving| leaving.placed.slot == slot) {
+            return self.bury_leaving(at, how);
+        }
+        let index = self.board.worker_of(slot);
+        let is_it = |placed: &Option<Placed>| placed.as_ref().is_some_and(|it| it.slot == slot);
+        let Some(seat) = self.seats.get(index) else { return };
+        if is_it(&seat.successor) {
+            self.bury_successor(index, how);
+        } else if is_it(&seat.worker) {
+            self.bury_worker(index, how);
         }
     }
 
@@ -53,9 +68,9 @@ impl Supervisor<'_> {
     }
 
     fn bury_worker(&mut self, index: usize, how: Option<How>) {
-        let Some(child) = self.seats[index].child.take() else { return };
+        let Some(Placed { slot, child }) = self.seats[index].worker.take() else { return };
         let failure = child.last_words();
-        let Some(slot) = self.board.slot(index) else { return };
+        let Some(slot) = self.board.slot(slot) else { return };
         let reading = slot.read();
         slot.vacate();
         self.seats[index].was_ready |= !reading.heartbeat.is_never();
@@ -86,7 +101,22 @@ impl Supervisor<'_> {
             }
             return;
         }
-        let delay = self.seats[index].backoff.died(lived);
+        let seat = &mut self.seats[index];
+        self.board.server().add_replaced(seat.trouble.take().unwrap_or(Replaced::Died));
+        if let Some(successor) = seat.successor.take() {
+            tracing::error!(
+                worker = index,
+                pid,
+                cause,
+                ?lived,
+                "worker died; its successor is there"
+            );
+            self.board.set_current(successor.slot);
+            seat.worker = Some(successor);
+            seat.wanted = None;
+            return;
+        }
+        let delay = seat.backoff.died(lived);
         tracing::error!(
             worker = index,
             pid,
@@ -98,7 +128,6 @@ impl Supervisor<'_> {
             "worker died and is replaced"
         );
         self.seats[index].due = Some(Instant::now() + delay);
-        self.board.server().add_replaced(Replaced::Died);
         self.give_up_if_hopeless(index, &cause);
     }
 
@@ -140,34 +169,34 @@ impl Supervisor<'_> {
             self.board.server().set_phase(Phase::Serving);
             (self.on_ready)(self.board);
         }
-        for (seat, slot) in self.seats.iter_mut().zip(&slots) {
-            seat.was_ready |= has_beaten(slot);
-            if let Some(child) = &seat.child {
-                seat.backoff.lives(child.lived());
-            }
+        for seat in &mut self.seats {
+            let Some(Placed { slot, child }) = &seat.worker else { continue };
+            seat.was_ready |= self.board.slot(*slot).is_some_and(|slot| has_beaten(&slot.read()));
+            seat.backoff.lives(child.lived());
         }
         let crash_loop = self.seats.iter().any(|seat| seat.backoff.is_crash_loop());
         self.board.server().set_crash_loop(crash_loop);
         if instant >= self.amnesty && self.stop.accepts() {
-            for (index, slot) in slots.iter().enumerate() {
-                self.mend(index, slot, now);
+            for index in 0..self.seats.len() {
+                self.mend(index, now);
             }
         }
     }
 
     /// Kills a worker that cannot go on. It is replaced when its end is noted.
-    fn mend(&mut self, index: usize, slot: &SlotReading, now: Monotonic) {
+    fn mend(&mut self, index: usize, now: Monotonic) {
         let seat = &mut self.seats[index];
-        let Some(child) = &seat.child else { return };
-        let (trouble, lasting) = match judge(slot, &self.config.verdict, now) {
+        let Some(Placed { slot, child }) = &seat.worker else { return };
+        let Some(slot) = self.board.slot(*slot).map(Slot::read) else { return };
+        let (reason, trouble, lasting) = match judge(&slot, &self.config.verdict, now) {
             Judgement::Sound => {
-                seat.trouble_logged = false;
+                seat.trouble = None;
                 return;
             }
-            Judgement::Stalled(lasting) => ("its loop is silent", lasting),
-            Judgement::Stuck(lasting) => ("its threads make no progress", lasting),
+            Judgement::Stalled(lasting) => (Replaced::Stalled, "its loop is silent", lasting),
+            Judgement::Stuck(lasting) => (Replaced::Stuck, "its threads make no progress", lasting),
         };
-        if std::mem::replace(&mut seat.trouble_logged, true) {
+        if seat.trouble.replace(reason).is_some() {
             return;
         }
         let oldest = if slot.oldest.is_never() { now } else { slot.oldest };
@@ -193,12 +222,12 @@ impl Supervisor<'_> {
     }
 }
 
-fn has_beaten(slot: &SlotReading) -> bool {
+pub(super) fn has_beaten(slot: &SlotReading) -> bool {
     slot.state != WorkerState::Vacant && !slot.heartbeat.is_never()
 }
 
 /// Why a child ended, in a few words: what it said, else what the kernel says.
-fn cause_of(failure: Option<Failure>, how: Option<How>) -> String {
+pub(super) fn cause_of(failure: Option<Failure>, how: Option<How>) -> String {
     match (failure, how) {
         (Some(failure), _) => failure.into_sentence(),
         (None, Some(How::Killed(signal))) => format!("killed by {signal}"),

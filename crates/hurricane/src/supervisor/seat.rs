@@ -1,36 +1,70 @@
-//! Worker slots and the control process as the supervisor sees them.
+//! Workers and the control process as the supervisor sees them.
 
 use std::net::TcpListener;
 use std::time::Instant;
 
+use hurricane_scoreboard::Replaced;
+
 use crate::backoff::Backoff;
 use crate::child::Child;
+use crate::recycle::Lease;
 
-/// One worker slot as the supervisor sees it.
+/// A worker and the slot of the scoreboard that it writes.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(super) slot: usize,
+    pub(super) child: Child,
+}
+
+/// A worker's place: its listener, and who serves there.
 pub(crate) struct Seat {
     /// Kept until the server stops accepting.
     pub(super) listener: Option<TcpListener>,
-    pub(super) child: Option<Child>,
+    pub(super) worker: Option<Placed>,
+    /// Starts beside the worker, to replace it; both accept from the same listener.
+    pub(super) successor: Option<Placed>,
+    /// Why the worker is to be replaced, once it is its turn.
+    pub(super) wanted: Option<Replaced>,
+    /// When a successor may be tried again, after one has failed.
+    pub(super) retry: Option<Instant>,
+    /// How often in a row that was so.
+    pub(super) succession: Backoff,
+    /// How long the worker may serve.
+    pub(super) lease: Lease,
     pub(super) backoff: Backoff,
     /// When the next worker is started, while there is none.
     pub(super) due: Option<Instant>,
-    /// Whether any worker of this slot has ever had a heartbeat.
+    /// Whether any worker of this seat has ever had a heartbeat.
     pub(super) was_ready: bool,
-    /// Whether the present trouble of its worker was logged.
-    pub(super) trouble_logged: bool,
+    /// Why the worker is being killed.
+    pub(super) trouble: Option<Replaced>,
 }
 
 impl Seat {
     pub(crate) fn new(listener: TcpListener) -> Self {
         Self {
             listener: Some(listener),
-            child: None,
+            worker: None,
+            successor: None,
+            wanted: None,
+            retry: None,
+            succession: Backoff::default(),
+            lease: Lease::default(),
             backoff: Backoff::default(),
             due: None,
             was_ready: false,
-            trouble_logged: false,
+            trouble: None,
         }
     }
+}
+
+/// A worker that ends what it runs while others serve on.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) placed: Placed,
+    /// When it is told to close idle connections too, and then killed.
+    pub(super) until: Instant,
+    pub(super) was_hurried: bool,
 }
 
 /// The control process as the supervisor sees it.

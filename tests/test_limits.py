@@ -126,3 +126,38 @@ def test_a_body_over_the_limit_is_413(start: Starter, framing: str) -> None:
         assert response.status == 413
         assert response.header("Connection") == "close"
     assert server.post("/sink", b"x" * 1000).json()["size"] == 1000
+
+
+def test_the_answer_to_the_last_request_of_a_connection_ends_it(start: Starter) -> None:
+    server = start("--max-requests-per-connection", "3")
+    with server.connect() as connection:
+        for ends in (None, None, "close"):
+            response = connection.get("/")
+            assert (response.body, response.header("Connection")) == (b"hello", ends)
+        assert connection.is_closed_by_peer()
+
+
+def test_a_connection_that_grows_old_while_its_request_runs_ends_with_the_answer(
+    start: Starter,
+) -> None:
+    server = start("--max-connection-age", "300ms")
+    with server.connect() as old, server.connect() as idle:
+        assert idle.get("/").header("Connection") is None
+        old.send(request("GET", "/hold/gate"))
+        server.wait_for_lines("gate-entered", 1)
+        begin = time.monotonic()
+        with server.connect() as younger:
+            while younger.get("/").header("Connection") is None:
+                pass
+            assert younger.is_closed_by_peer()
+        # Less a tenth at random; the age is looked at every 100 ms.
+        assert time.monotonic() - begin >= 0.25
+        # Whatever was open before is now older, however little was taken off the younger's.
+        with server.connect() as second:
+            while second.get("/").header("Connection") is None:
+                pass
+        server.put("gate-open")
+        for response in (old.response(), idle.get("/")):
+            assert (response.status, response.header("Connection")) == (200, "close")
+        assert old.is_closed_by_peer()
+        assert idle.is_closed_by_peer()

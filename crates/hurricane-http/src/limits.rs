@@ -40,6 +40,11 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// The longest time an idle connection is kept.
     pub keep_alive_timeout: Duration,
+    /// How old a connection may become, less up to a tenth of it at random, before its next answer
+    /// ends it; zero: as old as it likes.
+    pub connection_age_max: Duration,
+    /// Requests of one connection; the answer to the last one ends it. Zero: any number.
+    pub connection_requests_max: usize,
     /// The longest time after our FIN that we read what the peer still sends.
     pub linger_timeout: Duration,
 }
@@ -63,6 +68,8 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(75),
+            connection_age_max: Duration::ZERO,
+            connection_requests_max: 0,
             linger_timeout: Duration::from_secs(1),
         }
     }

@@ -28,9 +28,15 @@ impl PeerState {
         self.0.load(Ordering::Acquire) & SETTLED != 0
     }
 
-    /// The connection has to end with its next response: the server stops.
+    /// The connection has to end with its next response: the server stops, or the connection has
+    /// reached its age or its number of requests.
     pub fn set_closing(&self) {
         self.0.fetch_or(CLOSING, Ordering::Release);
+    }
+
+    /// Whether the connection has to end with its next response.
+    pub fn is_closing(&self) -> bool {
+        self.0.load(Ordering::Acquire) & CLOSING != 0
     }
 
     /// A new request goes to the application.
@@ -63,9 +69,9 @@ impl Outlet {
     }
 
     /// Whether the connection has to end with this response, although the request was let keep
-    /// it: the server has begun to stop. To be asked when the head is encoded.
+    /// it: see [`PeerState::set_closing`]. To be asked when the head is encoded.
     pub fn must_close(&self) -> bool {
-        self.peer.0.load(Ordering::Acquire) & CLOSING != 0
+        self.peer.is_closing()
     }
 
     /// The whole response is written and the connection lives on: it is idle from now, although

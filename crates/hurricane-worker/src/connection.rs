@@ -74,6 +74,7 @@ pub(crate) async fn serve<A: Application>(
         peer,
         local,
         peer_finished: false,
+        requests: 0,
         parser: HeadParser::default(),
     };
     connection.live().await;
@@ -89,6 +90,8 @@ struct Connection<A, F> {
     local: SocketAddr,
     /// The peer's FIN (or reset) has been seen.
     peer_finished: bool,
+    /// Heads that were read so far.
+    requests: usize,
     parser: HeadParser,
 }
 
@@ -113,13 +116,25 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     async fn exchange(&mut self) -> Result<bool, Ending> {
         let head = self.next_head().await?;
         let body = self.receive_body(&head).await?;
-        let keep_alive = head.keep_alive() && self.worker.keeps_alive();
+        self.count_request();
+        let keep_alive = head.keep_alive() && self.may_live_on();
         let facts = RequestFacts::of(&head, keep_alive);
         if let Some(response) = self.worker.reserved(&head) {
             return self.send(response.into(), facts).await;
         }
         let reply = self.call(head, body, keep_alive).await?;
         self.send(reply, facts).await
+    }
+
+    fn count_request(&mut self) {
+        self.requests += 1;
+        if self.requests == self.worker.limits().connection_requests_max {
+            self.entry.peer.set_closing();
+        }
+    }
+
+    fn may_live_on(&self) -> bool {
+        self.worker.keeps_alive() && !self.entry.peer.is_closing()
     }
 
     async fn next_head(&mut self) -> Result<Head, Ending> {
@@ -249,7 +264,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     async fn send(&mut self, reply: Reply, facts: RequestFacts) -> Result<bool, Ending> {
         let keep_alive = match reply {
             Reply::Response(response) => {
-                let keep_alive = facts.keep_alive && self.worker.keeps_alive();
+                let keep_alive = facts.keep_alive && self.may_live_on();
                 let facts = RequestFacts { keep_alive, ..facts };
                 response::write(response, facts, &self.worker, &mut self.sink, &self.entry).await?
             }

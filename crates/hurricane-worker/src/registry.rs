@@ -40,6 +40,9 @@ pub(crate) struct Entry {
     /// `Monotonic::NEVER`: none.
     deadline: Cell<Monotonic>,
     expired: Cell<bool>,
+    /// From then on it ends with its next response; `Monotonic::NEVER`: it may grow as old as it
+    /// likes.
+    old_at: Cell<Monotonic>,
     /// Shared with the application's threads.
     pub(crate) peer: Arc<PeerState>,
 }
@@ -51,6 +54,7 @@ impl Entry {
             waiting: Cell::new(Waiting::Request),
             deadline: Cell::new(Monotonic::NEVER),
             expired: Cell::new(false),
+            old_at: Cell::new(Monotonic::NEVER),
             peer: Arc::default(),
         }
     }
@@ -63,6 +67,11 @@ impl Entry {
     /// A new connection waits for its first request, no longer than for a head.
     pub(crate) fn begin(&self, now: Monotonic, limits: &Limits) {
         self.deadline.set(after(now, limits.head_timeout.min(limits.keep_alive_timeout)));
+        if !limits.connection_age_max.is_zero() {
+            // Connections that were made together, after a restart of the client, end apart.
+            let share = 1.0 - AGE_JITTER * fastrand::f64();
+            self.old_at.set(after(now, limits.connection_age_max.mul_f64(share)));
+        }
     }
 
     /// Begins to wait, or goes on after progress.
@@ -96,6 +105,9 @@ impl Entry {
             // Once more answered with `Connection: close` when it speaks within the grace.
             self.deadline.set(self.deadline.get().min(after(now, IDLE_GRACE)));
         }
+        if !self.old_at.get().is_never() && now >= self.old_at.get() {
+            self.peer.set_closing();
+        }
         let deadline = self.deadline.get();
         if !deadline.is_never() && now >= deadline && !self.expired.replace(true) {
             let how = match self.waiting.get() {
@@ -108,6 +120,8 @@ impl Entry {
     }
 }
 
+/// By which share of its age at most a connection ends early.
+const AGE_JITTER: f64 = 0.1;
 /// How long an idle connection may still speak when the worker stops: closing at once lost 707 of
 /// 1,200 requests, 1 s lost none.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
@@ -201,6 +215,20 @@ mod tests {
         assert!(!entry.has_expired());
         entry.sweep(at(1_100), true, &limits);
         assert!(entry.has_expired());
+    }
+
+    #[test]
+    fn an_old_connection_ends_with_its_next_response_and_not_before() {
+        let (socket, _peer) = socket();
+        let age = Duration::from_millis(1000);
+        let limits = Limits { connection_age_max: age, ..Limits::default() };
+        let entry = Entry::new(socket);
+        entry.begin(at(1), &limits);
+        entry.sweep(at(900), false, &limits);
+        assert!(!entry.peer.is_closing());
+        entry.sweep(at(1001), false, &limits);
+        assert!(entry.peer.is_closing());
+        assert!(!entry.has_expired());
     }
 
     #[test]

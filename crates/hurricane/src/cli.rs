@@ -201,6 +201,18 @@ pub struct Args {
           value_parser = duration(MOMENT..=DAY))]
     pub keep_alive_timeout: Duration,
 
+    /// How old a connection may become before an answer ends it, less up to a tenth at random, so
+    /// that clients with long connections find new pods; 0 as old as it likes
+    #[arg(long, env = "HURRICANE_MAX_CONNECTION_AGE", value_name = "DURATION",
+          default_value = "0",
+          value_parser = duration(Duration::ZERO..=DAY))]
+    pub max_connection_age: Duration,
+
+    /// Requests of a connection before an answer ends it; 0 any number
+    #[arg(long, env = "HURRICANE_MAX_REQUESTS_PER_CONNECTION", value_name = "N",
+          default_value = "0", value_parser = number(0..=1_000_000_000))]
+    pub max_requests_per_connection: usize,
+
     /// How long a client may take for a request's head
     #[arg(long, env = "HURRICANE_HEAD_TIMEOUT", value_name = "DURATION", default_value = "30s",
           value_parser = duration(MOMENT..=DAY))]

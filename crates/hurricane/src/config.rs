@@ -225,6 +225,8 @@ fn limits(args: &Args) -> Limits {
         body_timeout: args.body_timeout,
         write_timeout: args.write_timeout,
         keep_alive_timeout: args.keep_alive_timeout,
+        connection_age_max: args.max_connection_age,
+        connection_requests_max: args.max_requests_per_connection,
         ..Limits::default()
     }
 }

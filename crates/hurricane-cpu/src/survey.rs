@@ -54,6 +54,22 @@ impl Survey {
         Self::take(&Root::host(), affinity_mask(), |name| std::env::var(name).ok())
     }
 
+    /// This survey as one of the process that `start` was taken of before.
+    ///
+    /// A limit from a variable that a quota said as well is left out: the quota follows when a
+    /// running container is resized, the variable does not.
+    #[must_use]
+    pub fn after(mut self, start: &Self) -> Self {
+        let is_quota = |bound: &&Bound| matches!(bound.origin, Origin::Quota { .. });
+        let quotas: Vec<_> = start.limits.iter().filter(is_quota).map(|bound| bound.cpus).collect();
+        let repeats = |bound: &Bound| {
+            matches!(bound.origin, Origin::Variable(_)) && quotas.contains(&bound.cpus)
+        };
+        let repeated = start.limits.iter().find(|bound| repeats(bound)).map(|bound| &bound.origin);
+        self.limits.retain(|bound| Some(&bound.origin) != repeated);
+        self
+    }
+
     /// Reads a file tree and an environment. `affinity` is [`affinity_mask`] of the process that
     /// the tree belongs to.
     pub fn take(root: &Root, affinity: CpuSet, variable: impl Fn(&str) -> Option<String>) -> Self {

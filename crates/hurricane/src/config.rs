@@ -61,6 +61,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Where that number comes from.
     pub workers_reason: String,
+    /// What limited the CPUs at the start.
+    pub survey: Survey,
     /// Whether their number follows the CPUs that we may use.
     pub workers_follow: bool,
     /// How many workers there may ever be.
@@ -132,6 +134,7 @@ impl Config {
             paths: probe_paths(args)?,
             workers,
             workers_reason,
+            survey: survey.clone(),
             workers_follow,
             workers_max: if workers_follow { workers_max(survey).max(workers) } else { workers },
             threads: args.threads,

@@ -1,5 +1,7 @@
 //! `--workers auto` on file trees of every shape, one rule a test.
 
+use hurricane_cpu::{Survey, worker_count};
+
 use crate::fixture::{Tree, V1_MOUNTS, V2_MOUNT};
 
 const POD: &str = "/kubepods.slice/pod1/abc";
@@ -38,6 +40,24 @@ fn a_quota_of_v2_is_rounded_down() {
             .file("/sys/fs/cgroup/app/cpu.max", content)
             .expect(workers, &format!("CPU limit {limit} of cgroup /app (v2)"));
     }
+}
+
+#[test]
+fn a_quota_that_changes_is_followed_though_the_variable_stays() {
+    let pod = |content: &str| {
+        Tree::v2("/app")
+            .file("/sys/fs/cgroup/app/cpu.max", content)
+            .variable("HURRICANE_CPU_LIMIT_MILLIS", "1500")
+            .survey()
+    };
+    let start = pod("150000 100000\n");
+    let workers = |survey: Survey| worker_count(&survey.after(&start)).workers.get();
+    assert_eq!(workers(pod("300000 100000\n")), 3);
+    assert_eq!(workers(pod("100000 100000\n")), 1);
+    // A limit of the pod, which the cgroup does not show.
+    let hidden = pod("max 100000\n");
+    let later = pod("300000 100000\n").after(&hidden);
+    assert_eq!(worker_count(&later).workers.get(), 1);
 }
 
 #[test]

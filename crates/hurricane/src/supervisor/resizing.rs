@@ -45,7 +45,7 @@ impl Supervisor<'_> {
             return;
         }
         self.resizing.due = now + SURVEY_INTERVAL;
-        let survey = Survey::of_this_process();
+        let survey = Survey::of_this_process().after(&self.config.survey);
         let counted = worker_count(&survey);
         let (from, to) = (self.seats.len(), counted.workers.get().min(self.board.workers()));
         if to == from || !self.may_resize(to) {

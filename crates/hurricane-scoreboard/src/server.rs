@@ -6,6 +6,8 @@ use crate::{Monotonic, TextCell};
 
 /// Room for what a start waits for, with the words of a database's error.
 const AWAITED_BYTES_MAX: usize = 512;
+/// Room for where the number of workers comes from, with the name of a cgroup.
+const REASON_BYTES_MAX: usize = 512;
 /// Room for a traceback; Kubernetes and webhooks want no more.
 const FAILURE_BYTES_MAX: usize = 8 * 1024;
 
@@ -102,6 +104,7 @@ pub struct ServerState {
     worker_memory_max: AtomicU64,
     started_ns: AtomicU64,
     startup_ns: AtomicU64,
+    workers_reason: TextCell<REASON_BYTES_MAX>,
     awaited: TextCell<AWAITED_BYTES_MAX>,
     failure: TextCell<FAILURE_BYTES_MAX>,
 }
@@ -125,6 +128,11 @@ impl ServerState {
     /// Supervisor only.
     pub fn set_workers_target(&self, workers: usize) {
         self.workers_target.store(u32::try_from(workers).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Where that number comes from. Set by the supervisor.
+    pub fn workers_reason(&self) -> &TextCell<REASON_BYTES_MAX> {
+        &self.workers_reason
     }
 
     /// Workers that were replaced because they could not go on, since the start.

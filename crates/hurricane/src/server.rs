@@ -261,8 +261,6 @@ fn status(
         "pid": process::id(),
         "app": addresses.0.to_string(),
         "probes": addresses.1.map(|address| address.to_string()),
-        "workers": config.workers,
-        "workers_reason": config.workers_reason,
         "threads": config.threads,
         "io": config.io.to_string(),
         "engine": outlook.engine.as_str(),

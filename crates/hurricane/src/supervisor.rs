@@ -105,6 +105,7 @@ impl<'a> Supervisor<'a> {
         let server = self.board.server();
         server.set_started(Monotonic::now());
         server.set_workers_target(self.seats.len());
+        server.workers_reason().set(&self.config.workers_reason);
         self.start_control();
         for index in 0..self.seats.len() {
             self.start_worker(index);

@@ -52,6 +52,7 @@ impl Supervisor<'_> {
             return;
         }
         tracing::info!(from, to, because = counted.reason, "the number of workers changes");
+        self.board.server().workers_reason().set(&counted.reason);
         self.resizing.pin = pin_plan(self.config.pin_mode, &survey, counted.workers);
         if to > from {
             self.grow(to);

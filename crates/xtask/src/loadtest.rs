@@ -1,4 +1,5 @@
-//! `cargo xtask loadtest`: builds both sides and the load generator, and compares.
+//! `cargo xtask loadtest`: builds both sides and the load generator, and compares; with `rolling`
+//! counts what rolling restarts lose.
 
 use std::ffi::OsString;
 
@@ -7,12 +8,18 @@ use crate::{checkout, interpreter, step};
 
 const GENERATOR: &str = "hurricane-loadtest";
 
-/// Prepares an environment with this checkout and the rival, then runs `compare.py` in it.
+/// Prepares an environment with this checkout and the rivals, then runs `compare.py` in it, or
+/// `rolling.py` if that is asked for first.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     let venv = Venv::of(&interpreter::chosen()?)?;
     venv.require("loadtest.txt", None)?;
     venv.install_checkout()?;
-    compare(&venv, arguments)
+    match arguments.split_first() {
+        Some((first, rest)) if first == "rolling" => {
+            step::run(venv.python("loadtest").arg("rolling.py").args(rest))
+        }
+        _ => compare(&venv, arguments),
+    }
 }
 
 /// Compares in an environment that has both servers.

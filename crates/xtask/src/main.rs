@@ -41,10 +41,10 @@ enum Task {
     Tidy,
     /// Write the documents that are generated from definitions in the code
     Docs,
-    /// Compare CPU per request with a rival; see loadtest/README.md
+    /// Compare CPU per request, or (`rolling`) lost requests, with rivals; see loadtest/README.md
     #[command(disable_help_flag = true)]
     Loadtest {
-        /// Arguments of loadtest/compare.py
+        /// Arguments of loadtest/compare.py; or `rolling` and those of loadtest/rolling.py
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },

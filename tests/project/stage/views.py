@@ -45,6 +45,12 @@ def hello(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("hello", content_type="text/plain")
 
 
+def slow(_request: HttpRequest) -> HttpResponse:
+    """Takes its time, as a page does that asks another service."""
+    time.sleep(0.3)
+    return HttpResponse("slow", content_type="text/plain")
+
+
 def echo(request: HttpRequest) -> JsonResponse:
     """What Django saw of a request."""
     body = request.body

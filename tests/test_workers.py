@@ -60,6 +60,16 @@ def test_a_killed_worker_is_replaced_and_its_accept_queue_survives(start: Starte
     assert server.workers() != [worker]
 
 
+def test_a_worker_killed_by_a_real_time_signal_is_replaced(start_once: Starter) -> None:
+    server = start_once("--workers", "1")
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGRTMIN + 2)
+    wait_until(lambda: server.status()["restarts"] == 1, 10)
+    server.wait_for_ready()
+    assert server.workers() != [worker]
+    assert f"killed by signal {signal.SIGRTMIN + 2}" in server.log()
+
+
 def test_a_kill_under_load_fails_only_what_the_worker_had_in_flight(start: Starter) -> None:
     server = start(*TWO)
     victim = server.workers()[0]

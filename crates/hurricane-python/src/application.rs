@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use hurricane::WorkerContext;
 use hurricane_http::{Application, Reply, Request, Response, Rest, Written};
-use hurricane_scoreboard::{Monotonic, Scoreboard, Slot};
+use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, ThreadName};
+use nix::sys::pthread::pthread_self;
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::gettid;
 use pyo3::prelude::*;
 
 use crate::call::{Callee, call};
@@ -20,6 +22,7 @@ use crate::file_wrapper::FileWrapper;
 use crate::held::Budget;
 use crate::outbox::Outbox;
 use crate::pool::{Next, Pool};
+use crate::stacks;
 use crate::transmission::Parcel;
 
 /// Stack of an application thread: what the interpreter's main thread has.
@@ -65,6 +68,11 @@ impl WsgiApplication {
         let write_timeout = context.limits.write_timeout;
         let budget = Budget::new(context.limits.response_memory_bytes_max);
         let callee = Python::attach(|py| {
+            if let Some(file) = context.stacks
+                && let Err(error) = stacks::write_to(py, file)
+            {
+                tracing::warn!(%error, "a stuck worker will not show its stacks");
+            }
             let wrapper = py.get_type::<FileWrapper>();
             let template = Template::new(py, wrapper.as_any(), threads > 1)?;
             let logger = py
@@ -142,11 +150,12 @@ impl Shared {
     /// The life of an application thread.
     fn serve(&self, index: usize) {
         self.pool.enlist(index);
+        let thread = ThreadName { tid: gettid().as_raw(), pthread: pthread_self() };
         Python::attach(|py| {
             let mut memory = Memory::default();
             loop {
                 match self.pool.next(index) {
-                    Next::Job(job) => self.run(py, job, &mut memory),
+                    Next::Job(job) => self.run(py, (index, thread), job, &mut memory),
                     Next::Wait => {
                         self.deliver(self.outbox.take());
                         py.detach(|| self.pool.wait(index));
@@ -156,7 +165,13 @@ impl Shared {
         });
     }
 
-    fn run(&self, py: Python<'_>, job: Job, memory: &mut Memory) {
+    fn run(
+        &self,
+        py: Python<'_>,
+        (index, thread): (usize, ThreadName),
+        job: Job,
+        memory: &mut Memory,
+    ) {
         let Job { mut request, exchange } = job;
         let slot = self.slot();
         slot.request_dequeued();
@@ -167,6 +182,8 @@ impl Shared {
         };
         let began = Monotonic::now();
         slot.request_began(began);
+        let head = &request.head;
+        slot.running_requests().begin(index, thread, head.method(), head.path(), began);
         call(py, &self.callee, memory, request, outlet, |parcel| {
             let was_quick = Monotonic::now().since(began) < QUICK;
             if !(was_quick && parcel.can_wait() && self.pool.has_waiting()) {
@@ -176,6 +193,7 @@ impl Shared {
                 self.deliver(self.outbox.take());
             }
         });
+        slot.running_requests().end(index);
         slot.request_ended(Monotonic::now());
     }
 

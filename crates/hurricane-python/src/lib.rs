@@ -23,6 +23,7 @@ mod outbox;
 mod pool;
 mod respond;
 mod service;
+mod stacks;
 mod transmission;
 
 use pyo3::prelude::*;

@@ -10,7 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hurricane_scoreboard::Slot;
 use hurricane_worker::{DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError};
+
+use crate::examination::{Examination, Findings, Patient, Remains};
+use crate::stacks::StackFile;
+use crate::watch::Judgement;
 
 /// What the supervisor tells a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,13 +111,17 @@ pub(crate) struct Child {
     body: Body,
     orders: UnixStream,
     started: Instant,
+    /// What a worker process writes when it is asked for its stacks, or crashes.
+    stacks: Option<StackFile>,
+    examination: Examination,
 }
 
 impl Child {
-    pub(crate) fn new(body: Body, orders: UnixStream) -> Self {
+    pub(crate) fn new(body: Body, orders: UnixStream, stacks: Option<StackFile>) -> Self {
         // A child that does not read its orders must not stop the supervisor.
         let _ = orders.set_nonblocking(true);
-        Self { body, orders, started: Instant::now() }
+        let examination = Examination::default();
+        Self { body, orders, started: Instant::now(), stacks, examination }
     }
 
     pub(crate) fn lived(&self) -> Duration {
@@ -151,6 +160,27 @@ impl Child {
         let _ = (&self.orders).write_all(&[byte]);
     }
 
+    /// Finds out what a worker in trouble is doing, step by step; returns once what was found. Of
+    /// a thread there is nothing to find.
+    pub(crate) fn examine(&mut self, judgement: Judgement, slot: &Slot) -> Option<Findings> {
+        let is_condemned = matches!(judgement, Judgement::Stalled(_) | Judgement::Stuck(_));
+        let Body::Process(pid) = self.body else {
+            return is_condemned.then(Findings::default);
+        };
+        let patient = Patient { pid, stacks: self.stacks.as_ref(), slot };
+        self.examination.advance(judgement, &patient)
+    }
+
+    /// When the examination goes on, if one is under way.
+    pub(crate) fn examination_due(&self) -> Option<Instant> {
+        self.examination.due()
+    }
+
+    /// What a worker that has ended has left behind in its slot and in its file.
+    pub(crate) fn remains(&self, slot: &Slot) -> Remains {
+        Remains::find(slot, self.stacks.as_ref())
+    }
+
     /// What the child said before it ended.
     pub(crate) fn last_words(&self) -> Option<Failure> {
         let mut report = Vec::new();
@@ -186,7 +216,7 @@ mod tests {
     fn last_words(work: impl FnOnce(UnixStream) -> Result<(), Failure>) -> Option<Failure> {
         let (ours, theirs) = UnixStream::pair().unwrap();
         run_and_report(theirs, work).unwrap();
-        Child::new(Body::Process(0), ours).last_words()
+        Child::new(Body::Process(0), ours, None).last_words()
     }
 
     #[test]
@@ -210,7 +240,7 @@ mod tests {
     fn a_child_that_has_ended_takes_orders_in_silence() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
-        let child = Child::new(Body::Process(0), ours);
+        let child = Child::new(Body::Process(0), ours, None);
         child.tell(Order::Drain);
         child.tell(Order::Stop);
         assert_eq!(child.last_words(), None);

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub(crate) struct Station {
     pub(crate) orders: UnixStream,
     /// The CPU that it is pinned to.
     pub(crate) pin: Option<usize>,
+    /// Where a worker process writes its stacks when it is asked.
+    pub(crate) stacks: Option<OwnedFd>,
 }
 
 /// A child's work, from its start to its end.
@@ -93,9 +96,9 @@ impl Launcher {
                 let (life, theirs) = UnixStream::pair()?;
                 let thread = builder.spawn(move || {
                     let _hangs_up_last = theirs;
-                    let Station { listener, orders, pin } = station;
+                    let Station { listener, orders, pin, stacks } = station;
                     let ended = run_and_report(orders, |orders| {
-                        work(role, Station { listener, orders, pin })
+                        work(role, Station { listener, orders, pin, stacks })
                     });
                     if let Err(error) = ended {
                         tracing::error!(%error, "could not start a thread of the server");
@@ -116,10 +119,10 @@ impl Launcher {
             unreachable!("only processes are forked");
         };
         process::set_name(&role.process_name());
-        let Station { listener, orders, pin } = station;
+        let Station { listener, orders, pin, stacks } = station;
         let ended = run_and_report(orders, |orders| {
             (forking.in_child)(role);
-            work(role, Station { listener, orders, pin })
+            work(role, Station { listener, orders, pin, stacks })
         });
         match (forking.exit)(ended.unwrap_or(1)) {}
     }

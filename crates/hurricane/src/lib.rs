@@ -38,10 +38,13 @@
 //! - A start that fails says why in one sentence, and exits with a code of [`exit`].
 
 mod backoff;
+mod cause;
 mod child;
 mod cli;
 mod config;
+mod examination;
 pub mod exit;
+mod findings;
 mod launch;
 mod listener;
 mod logging;
@@ -49,11 +52,13 @@ mod process;
 mod recycle;
 mod server;
 mod signal;
+mod stacks;
 mod steer;
 mod stop;
 mod supervisor;
 mod usage;
 mod values;
+mod vitals;
 mod watch;
 
 pub use cli::{Args, Flag, Surroundings, flags};
@@ -63,6 +68,7 @@ pub use launch::{ChildRole, Forking};
 pub use logging::{ExtraLayer, Logging};
 pub use recycle::{Recycling, WorkerMemory};
 pub use server::{Server, WorkerContext};
+pub use stacks::stack_signal;
 pub use usage::{Refusal, Serve, console, parse};
 pub use values::{DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers};
 

@@ -2,15 +2,18 @@
 #![expect(unsafe_code, reason = "fork, prctl, sigaction and _exit have no safe form")]
 
 use std::ffi::CString;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI32, Ordering};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigAction, Signal, kill, sigaction};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid, pipe};
 
 /// How long a process may take to answer a question, in milliseconds.
@@ -27,7 +30,20 @@ pub(crate) struct Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Exited(i32),
-    Killed(Signal),
+    /// By the signal of this number.
+    Killed(i32),
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Exited(code) => write!(f, "exited with code {code}"),
+            Self::Killed(number) => match Signal::try_from(number) {
+                Ok(signal) => write!(f, "killed by {signal}"),
+                Err(_) => write!(f, "killed by signal {number}"),
+            },
+        }
+    }
 }
 
 /// Sets what a signal does.
@@ -61,6 +77,46 @@ pub(crate) fn id() -> i32 {
     getpid().as_raw()
 }
 
+/// Sends a signal to one thread of a process. It may have ended by itself.
+pub(crate) fn signal_thread(pid: i32, tid: i32, signal: i32) {
+    // SAFETY: tgkill takes numbers and touches no memory.
+    unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) };
+}
+
+/// By what name the C library knows the calling thread. In a process that is forked from this
+/// thread, its first thread has the same name.
+pub(crate) fn main_thread() -> u64 {
+    // SAFETY: returns a number.
+    unsafe { libc::pthread_self() }
+}
+
+/// The file that [`end_of_stacks`] writes to.
+static STACKS: AtomicI32 = AtomicI32::new(-1);
+
+/// From now on `signal` writes a NUL into `file`, which stays open for good. What a language
+/// runtime has to write first it does in a handler of its own, which calls this one at its end.
+pub(crate) fn answer_with_end_of_stacks(signal: i32, file: OwnedFd) -> RawFd {
+    let file = file.into_raw_fd();
+    STACKS.store(file, Ordering::Relaxed);
+    let handler: extern "C" fn(i32) = end_of_stacks;
+    // SAFETY: all-zero is a sigaction without flags and mask; the handler only writes to a
+    // descriptor, which a signal handler may.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+    }
+    file
+}
+
+extern "C" fn end_of_stacks(_signal: i32) {
+    let before = Errno::last_raw();
+    // SAFETY: one byte of a constant.
+    unsafe { libc::write(STACKS.load(Ordering::Relaxed), c"".as_ptr().cast(), 1) };
+    Errno::set_raw(before);
+}
+
 /// Ends a process at once. It may have ended by itself.
 pub(crate) fn end_at_once(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -68,18 +124,15 @@ pub(crate) fn end_at_once(pid: i32) {
 
 /// The next child that has ended; of PID 1 also orphans of other processes. `None` when none has.
 pub(crate) fn reap() -> Option<Ended> {
-    loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, code)) => {
-                return Some(Ended { pid: pid.as_raw(), how: How::Exited(code) });
-            }
-            Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                return Some(Ended { pid: pid.as_raw(), how: How::Killed(signal) });
-            }
-            Ok(WaitStatus::StillAlive) | Err(_) => return None,
-            Ok(_) => {}
-        }
-    }
+    let mut status = 0;
+    // SAFETY: writes one integer. nix has no name for real-time signals and would lose a child
+    // that one of them has killed.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    let how = match libc::WIFSIGNALED(status) {
+        true => How::Killed(libc::WTERMSIG(status)),
+        false => How::Exited(libc::WEXITSTATUS(status)),
+    };
+    (pid > 0).then_some(Ended { pid, how })
 }
 
 /// Raises the soft limit of open files to the hard one.
@@ -134,6 +187,13 @@ mod tests {
         let parent = id();
         let answer = ask_child(|| format!("{}", getppid())).unwrap();
         assert_eq!(answer, parent.to_string());
+    }
+
+    #[test]
+    fn an_end_is_told_by_the_signals_name_or_number() {
+        assert_eq!(How::Exited(3).to_string(), "exited with code 3");
+        assert_eq!(How::Killed(libc::SIGSEGV).to_string(), "killed by SIGSEGV");
+        assert_eq!(How::Killed(61).to_string(), "killed by signal 61");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use hurricane_control::{Check, ControlOptions};
@@ -17,6 +18,7 @@ use crate::launch::{ChildRole, Forking, Launcher, Station};
 use crate::listener::{ListenError, Listeners};
 use crate::process;
 use crate::signal::Signals;
+use crate::stacks::stack_signal;
 use crate::supervisor::{ControlSeat, Seat, Supervisor};
 
 /// What an application is made from, on the worker that will call it.
@@ -28,6 +30,10 @@ pub struct WorkerContext {
     pub board: Scoreboard,
     /// The worker's slot of it.
     pub slot: usize,
+    /// Of a worker process: the file that the stacks of its threads go to on [`stack_signal`]
+    /// (and when it crashes). A handler that writes them ends by calling the one that was
+    /// there before it. Open as long as the process lives.
+    pub stacks: Option<RawFd>,
     /// Limits of connections and requests.
     pub limits: Limits,
     /// Application threads that the worker may have.
@@ -132,7 +138,7 @@ fn run_worker<A: Application>(
     station: Station,
     make: &impl Fn(WorkerContext) -> A,
 ) -> Result<(), Failure> {
-    let Station { listener: Some(listener), orders, pin } = station else {
+    let Station { listener: Some(listener), orders, pin, stacks } = station else {
         return Err(Failure::Other("a worker was started without a listener".into()));
     };
     if let Some(slot) = parts.board.slot(slot) {
@@ -149,6 +155,7 @@ fn run_worker<A: Application>(
         index,
         board: parts.board.clone(),
         slot,
+        stacks: stacks.map(|file| process::answer_with_end_of_stacks(stack_signal(), file)),
         limits: config.limits.clone(),
         threads: config.threads,
         config: Arc::clone(config),

@@ -34,6 +34,7 @@ use crate::launch::{ChildRole, Launched, Launcher, Station};
 use crate::listener::Listeners;
 use crate::process;
 use crate::signal::Signals;
+use crate::stacks::StackFile;
 use crate::stop::StopSequence;
 use crate::supervisor::resizing::Resizing;
 use crate::supervisor::seat::{Leaving, Placed};
@@ -211,12 +212,15 @@ impl<'a> Supervisor<'a> {
             ChildRole::Worker { worker, .. } => self.resizing.pin.cpu(worker),
             ChildRole::Control => None,
         };
-        match launcher.start(role, Station { listener, orders: theirs, pin })? {
-            Launched::Started(body) => Ok(Child::new(body, ours)),
+        let is_worker = matches!(role, ChildRole::Worker { .. });
+        let file = (is_worker && launcher.forks()).then(StackFile::create).transpose()?;
+        let stacks = file.as_ref().map(StackFile::share).transpose()?;
+        match launcher.start(role, Station { listener, orders: theirs, pin, stacks })? {
+            Launched::Started(body) => Ok(Child::new(body, ours, file)),
             Launched::InChild(station) => {
                 process::die_with_parent(supervisor);
                 self.signals.release_in_child();
-                drop(ours);
+                drop((ours, file));
                 self.seats.clear();
                 self.leaving.clear();
                 self.control = ControlSeat::new(false, None);
@@ -234,6 +238,7 @@ impl<'a> Supervisor<'a> {
         };
         let now = Instant::now();
         let dues = self.seats.iter().filter_map(|seat| seat.due);
+        let dues = dues.chain(self.placed().filter_map(|placed| placed.child.examination_due()));
         let due = dues.chain(self.control.due).chain(self.stop.deadline()).min();
         let wait = due.map_or(tick, |due| tick.min(due.saturating_duration_since(now)));
         // Rounded up: a sleep that ends too early would be followed by many.

@@ -14,6 +14,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(20);
 pub(crate) enum Judgement {
     /// It may go on.
     Sound,
+    /// It may go on, but half of a limit is over.
+    Suspicious,
     /// Its loop has been silent for so long.
     Stalled(Duration),
     /// Its threads have made no progress for so long.
@@ -34,7 +36,8 @@ pub(crate) fn judge(slot: &SlotReading, limits: &VerdictLimits, now: Monotonic) 
     if !limits.request_timeout.is_zero() && stuck > limits.request_timeout {
         return Judgement::Stuck(stuck);
     }
-    Judgement::Sound
+    let half_stuck = !limits.request_timeout.is_zero() && stuck > limits.request_timeout / 2;
+    if half_stuck || silence > patience / 2 { Judgement::Suspicious } else { Judgement::Sound }
 }
 
 #[cfg(test)]
@@ -63,7 +66,9 @@ mod tests {
         let slot = Slot::default();
         slot.begin(at(1));
         slot.beat(at(2));
-        assert_eq!(judged(&slot, 12), Judgement::Sound);
+        assert_eq!(judged(&slot, 7), Judgement::Sound);
+        assert_eq!(judged(&slot, 8), Judgement::Suspicious);
+        assert_eq!(judged(&slot, 12), Judgement::Suspicious);
         assert_eq!(judged(&slot, 13), Judgement::Stalled(Duration::from_secs(11)));
     }
 
@@ -71,7 +76,8 @@ mod tests {
     fn the_first_heartbeat_may_take_longer() {
         let slot = Slot::default();
         slot.begin(at(1));
-        assert_eq!(judged(&slot, 21), Judgement::Sound);
+        assert_eq!(judged(&slot, 11), Judgement::Sound);
+        assert_eq!(judged(&slot, 21), Judgement::Suspicious);
         assert_eq!(judged(&slot, 22), Judgement::Stalled(Duration::from_secs(21)));
     }
 
@@ -81,8 +87,10 @@ mod tests {
         slot.begin(at(1));
         slot.set_capacity(1);
         slot.request_began(at(2));
+        slot.beat(at(32));
+        assert_eq!(judged(&slot, 32), Judgement::Sound);
         slot.beat(at(62));
-        assert_eq!(judged(&slot, 62), Judgement::Sound);
+        assert_eq!(judged(&slot, 62), Judgement::Suspicious);
         slot.beat(at(63));
         assert_eq!(judged(&slot, 63), Judgement::Stuck(Duration::from_secs(61)));
         let unlimited = VerdictLimits { request_timeout: Duration::ZERO, ..LIMITS };

@@ -131,6 +131,33 @@ def hold_interpreter(request: HttpRequest) -> HttpResponse:
     return HttpResponse("released", content_type="text/plain")
 
 
+def block(_request: HttpRequest, name: str) -> HttpResponse:
+    """Reads from a pipe that nobody writes to."""
+    reader, _writer = os.pipe()
+    note(f"{name}-blocked", str(os.getpid()))
+    return HttpResponse(os.read(reader, 1), content_type="text/plain")
+
+
+def spin(_request: HttpRequest) -> HttpResponse:
+    """Computes in Python until the test has seen enough."""
+    note("spinning", str(os.getpid()))
+    while not (settings.SIGNALS / "spun").exists():
+        for _ in range(10_000):
+            pass
+    return HttpResponse("spun", content_type="text/plain")
+
+
+def compute(request: HttpRequest) -> HttpResponse:
+    """Computes in C without letting go of the interpreter."""
+    note("computing", str(os.getpid()))
+    return HttpResponse(str(sum(range(int(request.GET["count"])))), content_type="text/plain")
+
+
+def crash(_request: HttpRequest) -> HttpResponse:
+    """Reads where nothing is."""
+    return HttpResponse(ctypes.string_at(0), content_type="text/plain")
+
+
 def fail(_request: HttpRequest) -> HttpResponse:
     """Raises."""
     raise RuntimeError("a view of the tests raised")

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use hurricane_scoreboard::{Monotonic, Phase, Replaced, Slot, SlotReading, WorkerState};
+use hurricane_scoreboard::{Monotonic, Phase, Replaced, SlotReading, WorkerState};
 
 use crate::child::{Child, Failure};
+use crate::examination::Remains;
 use crate::exit::Exit;
 use crate::process::{self, How};
 use crate::supervisor::seat::Placed;
@@ -72,6 +73,7 @@ impl Supervisor<'_> {
         let failure = child.last_words();
         let Some(slot) = self.board.slot(slot) else { return };
         let reading = slot.read();
+        let Remains { requests, stacks } = child.remains(slot);
         slot.vacate();
         self.seats[index].was_ready |= !reading.heartbeat.is_never();
         let ended_well = failure.is_none() && how.is_none_or(|how| how == How::Exited(0));
@@ -96,6 +98,8 @@ impl Supervisor<'_> {
                     cause,
                     running,
                     queued,
+                    requests,
+                    stacks,
                     "worker died while stopping"
                 );
             }
@@ -109,6 +113,8 @@ impl Supervisor<'_> {
                 pid,
                 cause,
                 ?lived,
+                requests,
+                stacks,
                 "worker died; its successor is there"
             );
             self.board.set_current(successor.slot);
@@ -125,6 +131,8 @@ impl Supervisor<'_> {
             running,
             queued,
             ?delay,
+            requests,
+            stacks,
             "worker died and is replaced"
         );
         self.seats[index].due = Some(Instant::now() + delay);
@@ -186,16 +194,20 @@ impl Supervisor<'_> {
     /// Kills a worker that cannot go on. It is replaced when its end is noted.
     fn mend(&mut self, index: usize, now: Monotonic) {
         let seat = &mut self.seats[index];
-        let Some(Placed { slot, child }) = &seat.worker else { return };
-        let Some(slot) = self.board.slot(*slot).map(Slot::read) else { return };
-        let (reason, trouble, lasting) = match judge(&slot, &self.config.verdict, now) {
-            Judgement::Sound => {
+        let Some(Placed { slot, child }) = &mut seat.worker else { return };
+        let Some(cells) = self.board.slot(*slot) else { return };
+        let slot = cells.read();
+        let judgement = judge(&slot, &self.config.verdict, now);
+        let findings = child.examine(judgement, cells);
+        let (reason, trouble, lasting) = match judgement {
+            Judgement::Sound | Judgement::Suspicious => {
                 seat.trouble = None;
                 return;
             }
             Judgement::Stalled(lasting) => (Replaced::Stalled, "its loop is silent", lasting),
             Judgement::Stuck(lasting) => (Replaced::Stuck, "its threads make no progress", lasting),
         };
+        let Some(findings) = findings else { return };
         if seat.trouble.replace(reason).is_some() {
             return;
         }
@@ -205,6 +217,8 @@ impl Supervisor<'_> {
             pid = child.pid(),
             trouble,
             ?lasting,
+            cause = findings.cause,
+            requests = findings.requests,
             running = slot.running,
             queued = slot.queued,
             connections = slot.connections,
@@ -216,6 +230,7 @@ impl Supervisor<'_> {
             } else {
                 "none: a thread cannot be killed, liveness fails"
             },
+            stacks = findings.stacks,
             "worker cannot go on"
         );
         child.pid().into_iter().for_each(process::end_at_once);
@@ -230,8 +245,7 @@ pub(super) fn has_beaten(slot: &SlotReading) -> bool {
 pub(super) fn cause_of(failure: Option<Failure>, how: Option<How>) -> String {
     match (failure, how) {
         (Some(failure), _) => failure.into_sentence(),
-        (None, Some(How::Killed(signal))) => format!("killed by {signal}"),
-        (None, Some(How::Exited(code))) => format!("exited with code {code}"),
+        (None, Some(how)) => how.to_string(),
         (None, None) => "returned without being told to".to_owned(),
     }
 }

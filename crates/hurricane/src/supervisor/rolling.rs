@@ -7,9 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use hurricane_scoreboard::{Monotonic, Replaced, Slot, WorkerState};
+use hurricane_scoreboard::{Monotonic, Replaced, WorkerState};
 
 use crate::child::Order;
+use crate::examination::Remains;
 use crate::process::{self, How};
 use crate::supervisor::Supervisor;
 use crate::supervisor::mending::{cause_of, has_beaten};
@@ -142,11 +143,14 @@ impl Supervisor<'_> {
                 child.tell(Order::Stop);
                 continue;
             }
-            let Some(slot) = self.board.slot(*slot).map(Slot::read) else { continue };
+            let Some(slot) = self.board.slot(*slot) else { continue };
+            let requests = child.remains(slot).requests;
+            let slot = slot.read();
             tracing::warn!(
                 pid = child.pid(),
                 running = slot.running,
                 queued = slot.queued,
+                requests,
                 "a worker that was replaced has not ended in the grace period; it is killed"
             );
             child.pid().into_iter().for_each(process::end_at_once);
@@ -176,6 +180,7 @@ impl Supervisor<'_> {
         let failure = child.last_words();
         let Some(slot) = self.board.slot(slot) else { return };
         let reading = slot.read();
+        let Remains { requests, stacks } = child.remains(slot);
         slot.vacate();
         let ended_well = failure.is_none() && how.is_none_or(|how| how == How::Exited(0));
         if ended_well {
@@ -183,7 +188,15 @@ impl Supervisor<'_> {
         } else if !was_hurried {
             let cause = cause_of(failure, how);
             let (running, queued) = (reading.running, reading.queued);
-            tracing::error!(pid = child.pid(), cause, running, queued, "a leaving worker died");
+            tracing::error!(
+                pid = child.pid(),
+                cause,
+                running,
+                queued,
+                requests,
+                stacks,
+                "a leaving worker died"
+            );
         }
     }
 }

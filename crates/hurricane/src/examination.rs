@@ -1,0 +1,211 @@
+//! What a worker that cannot go on was doing, found out before it is killed.
+//!
+//! At the first sign of trouble the kernel's view of the worker is kept. When the worker is given
+//! up, it is looked at again, asked for the stacks of its threads, and given a moment to write
+//! them. The supervisor never waits: it comes back at [`Examination::due`].
+
+use std::time::{Duration, Instant};
+
+use hurricane_scoreboard::{Monotonic, RequestReading, Slot};
+use tracing::field::{DisplayValue, display};
+
+use crate::cause::{Case, Cause, Trouble, conclude};
+use crate::findings::{Scene, name_requests, tell_stacks};
+use crate::process;
+use crate::stacks::{StackFile, Written, stack_signal};
+use crate::vitals::{ThreadState, Vitals};
+use crate::watch::Judgement;
+
+/// The shortest time between the two samples: several turns of the scheduler.
+const WINDOW_MIN: Duration = Duration::from_millis(100);
+/// How long a worker may take to write its stacks. It takes milliseconds where there is a CPU.
+const ANSWER_TIME_MAX: Duration = Duration::from_millis(500);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The state of an examination. Most workers are never examined.
+#[derive(Debug, Default)]
+pub(crate) struct Examination {
+    stage: Stage,
+    due: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Healthy,
+    /// Something seems wrong since this sample was taken.
+    Suspicious(Vitals),
+    /// The worker was asked for its stacks.
+    Asked(Vitals, Vitals, Instant),
+    /// All is said.
+    Over,
+}
+
+/// Who is examined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patient<'a> {
+    pub(crate) pid: i32,
+    /// Where its runtime writes stacks, if it has one.
+    pub(crate) stacks: Option<&'a StackFile>,
+    pub(crate) slot: &'a Slot,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) cause: Option<DisplayValue<Cause>>,
+    pub(crate) requests: Option<String>,
+    /// Several lines; or why there are none.
+    pub(crate) stacks: Option<DisplayValue<String>>,
+}
+
+impl Examination {
+    /// When to come back, if that is sooner than usual.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        // Who does not come is not called again and again.
+        self.due.filter(|due| *due > Instant::now())
+    }
+
+    /// Goes on with the examination; returns what was found, once.
+    pub(crate) fn advance(
+        &mut self,
+        judgement: Judgement,
+        patient: &Patient<'_>,
+    ) -> Option<Findings> {
+        let now = Instant::now();
+        self.due = None;
+        let trouble = match judgement {
+            Judgement::Sound => {
+                self.stage = Stage::Healthy;
+                return None;
+            }
+            Judgement::Suspicious => {
+                self.suspect(patient);
+                return None;
+            }
+            Judgement::Stalled(_) => Trouble::LoopIsSilent,
+            Judgement::Stuck(lasting) => stuck(patient, lasting),
+        };
+        self.suspect(patient);
+        match std::mem::take(&mut self.stage) {
+            Stage::Suspicious(first) if now < first.at + WINDOW_MIN => {
+                self.due = Some(first.at + WINDOW_MIN);
+                self.stage = Stage::Suspicious(first);
+                None
+            }
+            Stage::Suspicious(first) => {
+                let last = Vitals::take(patient.pid);
+                if let Err(why) = ask(patient, &last) {
+                    self.stage = Stage::Over;
+                    return Some(patient.findings(trouble, &first, &last, Err(why)));
+                }
+                self.due = Some(now + LOOK);
+                self.stage = Stage::Asked(first, last, now + ANSWER_TIME_MAX);
+                None
+            }
+            Stage::Asked(first, last, until) => {
+                let has_answered = patient.stacks.is_some_and(|file| file.look().is_whole);
+                if !has_answered && now < until {
+                    self.due = Some(now + LOOK);
+                    self.stage = Stage::Asked(first, last, until);
+                    return None;
+                }
+                self.stage = Stage::Over;
+                let written =
+                    patient.stacks.map(StackFile::take).ok_or("no file for them could be made");
+                Some(patient.findings(trouble, &first, &last, written))
+            }
+            Stage::Healthy | Stage::Over => {
+                self.stage = Stage::Over;
+                None
+            }
+        }
+    }
+
+    /// Keeps the first sample of a trouble.
+    fn suspect(&mut self, patient: &Patient<'_>) {
+        if matches!(self.stage, Stage::Healthy) {
+            self.due = Some(Instant::now() + WINDOW_MIN);
+            self.stage = Stage::Suspicious(Vitals::take(patient.pid));
+        }
+    }
+}
+
+/// Asks a worker for its stacks; else says why that would be in vain.
+fn ask(patient: &Patient<'_>, vitals: &Vitals) -> Result<(), &'static str> {
+    let Some(file) = patient.stacks else { return Err("no file for them could be made") };
+    let is_stopped = |state| matches!(state, ThreadState::Stopped | ThreadState::Traced);
+    if vitals.threads.iter().any(|thread| is_stopped(thread.state)) {
+        return Err("a stopped process writes none");
+    }
+    // The first thread is the loop, which is as good as any unless it is deaf.
+    let hears = |state| !matches!(state, ThreadState::Uninterruptible | ThreadState::Other);
+    let Some(thread) = vitals.threads.iter().find(|thread| hears(thread.state)) else {
+        return Err("every thread sleeps in the kernel, deaf to signals");
+    };
+    file.take();
+    process::signal_thread(patient.pid, thread.tid, stack_signal());
+    Ok(())
+}
+
+/// Threads that wait for the interpreter lock make no progress, and are not to blame.
+fn stuck(patient: &Patient<'_>, lasting: Duration) -> Trouble {
+    let waited = patient.slot.read().interpreter_wait_for(Monotonic::now());
+    if waited * 2 > lasting { Trouble::InterpreterIsHeld } else { Trouble::NoProgress }
+}
+
+impl Patient<'_> {
+    fn findings(
+        &self,
+        trouble: Trouble,
+        first: &Vitals,
+        last: &Vitals,
+        written: Result<Written, &str>,
+    ) -> Findings {
+        let now = Monotonic::now();
+        let requests = self.slot.running_requests().read();
+        let serving: Vec<i32> = requests.iter().map(|request| request.thread.tid).collect();
+        let case = Case { trouble, pid: self.pid, serving: &serving, first, last };
+        let stacks = match written {
+            Err(why) => format!("none: {why}"),
+            Ok(written) => tell_stacks(&written.text, &scene(&requests, Some(last), now))
+                .unwrap_or_else(|| match written.is_whole {
+                    true => "none: no thread runs Python".into(),
+                    false => format!("none: it did not write within {ANSWER_TIME_MAX:?}"),
+                }),
+        };
+        let requests = name_requests(&requests, self.slot.read().running, now);
+        Findings { cause: Some(display(conclude(&case))), requests, stacks: Some(display(stacks)) }
+    }
+}
+
+/// What is left of a worker that has died.
+#[derive(Debug, Default)]
+pub(crate) struct Remains {
+    /// What it was running.
+    pub(crate) requests: Option<String>,
+    /// What it wrote when it crashed, and nobody has read yet.
+    pub(crate) stacks: Option<DisplayValue<String>>,
+}
+
+impl Remains {
+    /// Of the worker that had this slot, before it is vacated.
+    pub(crate) fn find(slot: &Slot, stacks: Option<&StackFile>) -> Self {
+        let now = Monotonic::now();
+        let requests = slot.running_requests().read();
+        let text = stacks.map(StackFile::take).map(|written| written.text).unwrap_or_default();
+        Self {
+            stacks: tell_stacks(&text, &scene(&requests, None, now)).map(display),
+            requests: name_requests(&requests, slot.read().running, now),
+        }
+    }
+}
+
+fn scene<'a>(
+    requests: &'a [RequestReading],
+    vitals: Option<&'a Vitals>,
+    now: Monotonic,
+) -> Scene<'a> {
+    Scene { requests, vitals, now, main_thread: process::main_thread() }
+}

@@ -30,10 +30,21 @@ pub struct Launch {
 impl Launch {
     /// A server of this program.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let args = ["--port", "0", "--workers", "1", "--log-format", "json"];
+        Self::command([program.into()])
+    }
+
+    /// A server whose command line begins with these words: of another program that runs it, or
+    /// of a subcommand.
+    ///
+    /// # Panics
+    /// When there is no word.
+    pub fn command<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Self {
+        let mut words = words.into_iter().map(Into::into);
+        let program = words.next().expect("a command has a program").into();
+        let defaults = ["--port", "0", "--workers", "1", "--log-format", "json"];
         Self {
-            program: program.into(),
-            args: args.map(OsString::from).to_vec(),
+            program,
+            args: words.chain(defaults.map(OsString::from)).collect(),
             environment: Vec::new(),
             refusal: None,
         }

@@ -1,8 +1,10 @@
-//! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `loadtest`.
+//! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `bench`,
+//! `loadtest`.
 //!
 //! Needs Rust and a CPython of 3.11 or later, with `pip` able to reach a package index. All that
 //! is made (virtual environments, databases, tools) goes under the target directory.
 
+mod bench;
 mod checkout;
 mod demo;
 mod interpreter;
@@ -41,6 +43,8 @@ enum Task {
     Tidy,
     /// Write the documents that are generated from definitions in the code
     Docs,
+    /// Measure parts of a request and whole requests: wall times, instruction counts
+    Bench(bench::Args),
     /// Compare CPU per request, or (`rolling`) lost requests, with rivals; see loadtest/README.md
     #[command(disable_help_flag = true)]
     Loadtest {
@@ -68,6 +72,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Lint => lint::run(),
         Task::Tidy => tidy::check(),
         Task::Docs => tidy::write_docs(),
+        Task::Bench(args) => bench::run(&args),
         Task::Loadtest { arguments } => loadtest::run(&arguments),
     }
 }

@@ -9,7 +9,7 @@ use crate::assert_none;
 use crate::tree::root;
 
 /// Each crate of the workspace, and those of the workspace that it is built from.
-const OURS: [(&str, &[&str]); 10] = [
+const OURS: [(&str, &[&str]); 11] = [
     ("hurricane-cpu", &[]),
     ("hurricane-http", &[]),
     ("hurricane-scoreboard", &[]),
@@ -27,6 +27,7 @@ const OURS: [(&str, &[&str]); 10] = [
     ),
     ("hurricane-python", &["hurricane", "hurricane-http", "hurricane-scoreboard"]),
     ("hurricane-testkit", &[]),
+    ("hurricane-benches", &["hurricane-http", "hurricane-scoreboard", "hurricane-testkit"]),
     ("hurricane-loadtest", &[]),
     ("xtask", &[]),
 ];
@@ -37,7 +38,7 @@ const OURS_IN_TESTS: [(&str, &str); 2] =
 
 /// Crates of others that are the business of one crate of ours. Tests may use them anywhere.
 const RESERVED: [(&str, &[&str]); 8] = [
-    ("clap", &["hurricane", "hurricane-loadtest", "xtask"]),
+    ("clap", &["hurricane", "hurricane-benches", "hurricane-loadtest", "xtask"]),
     ("core_affinity", &["hurricane-cpu"]),
     ("httparse", &["hurricane-http"]),
     ("io-uring", &["hurricane-worker"]),

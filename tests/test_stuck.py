@@ -124,11 +124,12 @@ def test_a_view_that_keeps_the_interpreter_is_named(
 
 
 def test_a_stopped_worker_is_said_to_be_stopped(start: Starter) -> None:
-    server = start("--heartbeat-timeout", "500ms")
+    server = start("--heartbeat-timeout", "1s")
     (worker,) = server.workers()
     send(server, "/block/gate")
     server.wait_for_lines("gate-blocked", 1)
     stop(worker)
+    wait_until(lambda: "stopped by a signal" in server.probe("/ready").response.text, 10)
     text = record(server)
     assert "cause=stopped by a signal" in text
     assert "GET /block/gate for " in text
@@ -162,6 +163,16 @@ def test_a_killed_worker_leaves_the_names_of_its_requests(start: Starter) -> Non
     assert 'requests="GET /block/gate for ' in text
     assert "secret" not in server.log()
     replaced(server, worker)
+
+
+def test_requests_that_the_grace_period_cuts_are_named(start_once: Starter) -> None:
+    server = start_once("--workers", "2", "--grace-period", "300ms")
+    send(server, "/block/gate")
+    server.wait_for_lines("gate-blocked", 1)
+    server.terminate()
+    assert server.wait() == 4
+    (line,) = server.lines_with("requests are cut")
+    assert 'requests="GET /block/gate for ' in line
 
 
 def test_a_crash_leaves_the_stack_of_the_view(start_once: Starter) -> None:

@@ -287,10 +287,11 @@ fn unready_worker(
     let waited = worker.interpreter_wait_for(now);
     let stuck = worker.stuck_for(now);
     let stuck_limit = Some(limits.request_timeout).filter(|limit| !limit.is_zero());
+    let why = worker.hindrance.map(|it| format!(": {}", it.as_str())).unwrap_or_default();
     let text = if worker.state == WorkerState::Vacant {
         format!("{name} is not running")
     } else if silence > limits.heartbeat_timeout {
-        silent(&name, silence, limits.heartbeat_timeout)
+        silent(&name, silence, limits.heartbeat_timeout) + &why
     } else if !matches!(worker.state, WorkerState::Serving | WorkerState::Draining) {
         format!("{name} is {}", worker.state.as_str())
     } else if waited > limits.heartbeat_timeout {
@@ -303,7 +304,7 @@ fn unready_worker(
     } else if let Some(limit) = stuck_limit.filter(|limit| stuck > *limit) {
         format!(
             "{name} is stuck: all {} threads have been busy on the same requests for {:.1} s \
-             (limit {} s)",
+             (limit {} s){why}",
             worker.capacity,
             stuck.as_secs_f64(),
             limit.as_secs_f64()
@@ -404,6 +405,7 @@ impl fmt::Display for Named<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hurricane_scoreboard::Hindrance;
 
     fn at(millis: u64) -> Monotonic {
         Monotonic::from_nanos(millis * 1_000_000)
@@ -547,6 +549,9 @@ mod tests {
         let stuck = "worker 1 (pid 4243) is stuck: all 4 threads have been busy on the same \
                      requests for 40.5 s (limit 30 s)";
         assert_eq!(ready(&board, at(100_500)), (400, stuck.into()));
+        slot.set_hindrance(Some(Hindrance::Sleep));
+        let why = format!("{stuck}: blocked in I/O or a lock");
+        assert_eq!(ready(&board, at(100_500)), (400, why));
         assert_eq!(alive(&board, at(100_500)).0, 200);
         let unlimited = VerdictLimits { request_timeout: Duration::ZERO, ..limits() };
         assert!(readiness(&Snapshot::take(&board, at(100_500)), &unlimited).passes());

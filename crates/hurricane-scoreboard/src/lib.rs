@@ -14,6 +14,7 @@
 
 mod checks;
 mod heartbeat;
+mod hindrance;
 mod mapping;
 mod requests;
 mod server;
@@ -22,6 +23,7 @@ mod text;
 
 pub use checks::{CheckCell, CheckReading, CheckStatus, Purpose};
 pub use heartbeat::Monotonic;
+pub use hindrance::Hindrance;
 pub use mapping::{CHECKS_MAX, Role, Scoreboard, ScoreboardError};
 pub use requests::{REQUESTS_NAMED_MAX, RequestReading, RunningRequests, ThreadName};
 pub use server::{Phase, Replaced, ServerState};

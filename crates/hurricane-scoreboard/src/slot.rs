@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::{Monotonic, RunningRequests};
+use crate::{Hindrance, Monotonic, RunningRequests};
 
 /// What a worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +107,10 @@ pub struct Slot {
     started_ns: AtomicU64,
     /// Sum of earlier workers.
     requests_before: AtomicU64,
-    /// Written by the supervisor, as is `leaving`.
+    /// Written by the supervisor, as are `leaving` and `hindrance`.
     memory_bytes: AtomicU64,
     leaving: AtomicU32,
+    hindrance: AtomicU32,
 
     /// Outlives the worker, until [`Self::begin`].
     running_requests: RunningRequests,
@@ -122,6 +123,7 @@ impl Slot {
         self.requests_before.store(self.requests.load(Ordering::Relaxed), Ordering::Relaxed);
         self.memory_bytes.store(0, Ordering::Relaxed);
         self.leaving.store(0, Ordering::Relaxed);
+        self.set_hindrance(None);
         for counter in [&self.queued, &self.running, &self.connections, &self.capacity, &self.pin] {
             counter.store(0, Ordering::Relaxed);
         }
@@ -249,6 +251,11 @@ impl Slot {
         self.interpreter_wait_ns.store(since.as_nanos(), Ordering::Relaxed);
     }
 
+    /// Publishes what keeps the worker from going on. Supervisor only.
+    pub fn set_hindrance(&self, hindrance: Option<Hindrance>) {
+        self.hindrance.store(hindrance.map_or(0, |it| it as u32), Ordering::Relaxed);
+    }
+
     /// What the application threads are running, by name. Of a worker that has died: what they
     /// were running then.
     pub fn running_requests(&self) -> &RunningRequests {
@@ -280,6 +287,7 @@ impl Slot {
             requests_before: self.requests_before.load(Ordering::Relaxed),
             memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
             leaving: self.leaving.load(Ordering::Relaxed) != 0,
+            hindrance: Hindrance::from_raw(self.hindrance.load(Ordering::Relaxed)),
         }
     }
 }
@@ -310,6 +318,7 @@ pub struct SlotReading {
     pub requests_before: u64,
     pub memory_bytes: u64,
     pub leaving: bool,
+    pub hindrance: Option<Hindrance>,
 }
 
 impl SlotReading {
@@ -362,9 +371,12 @@ mod tests {
         slot.request_queued();
         slot.answered(204);
         slot.retire();
+        slot.set_hindrance(Some(Hindrance::Stopped));
+        assert_eq!(slot.read().hindrance, Some(Hindrance::Stopped));
         slot.vacate();
         slot.begin(at(2));
         assert!(!slot.read().leaving);
+        assert_eq!(slot.read().hindrance, None);
         let reading = slot.read();
         assert_eq!(reading.state, WorkerState::Starting);
         assert_eq!((reading.connections, reading.queued, reading.requests), (0, 0, 1));

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use hurricane_scoreboard::Hindrance;
+
 use crate::vitals::{ThreadState, ThreadVitals, Vitals};
 
 /// How the trouble shows.
@@ -65,6 +67,23 @@ pub(crate) enum Cause {
     },
     /// No sample of the threads that matter.
     Unknown,
+}
+
+impl Cause {
+    /// The same in a word that all processes understand.
+    pub(crate) fn hindrance(&self) -> Option<Hindrance> {
+        Some(match self {
+            Self::Stopped => Hindrance::Stopped,
+            Self::Traced => Hindrance::Traced,
+            Self::OutOfQuota { .. } => Hindrance::Quota,
+            Self::NoCpu => Hindrance::Others,
+            Self::BusyInPython => Hindrance::Python,
+            Self::BusyLoop => Hindrance::Loop,
+            Self::InterpreterHeld { .. } => Hindrance::Interpreter,
+            Self::Blocked { .. } => Hindrance::Sleep,
+            Self::Unknown => return None,
+        })
+    }
 }
 
 /// Share of one CPU from which threads count as computing, whatever else is the matter.
@@ -188,30 +207,17 @@ fn throttled(case: &Case<'_>) -> Option<(u64, u64)> {
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.hindrance().map_or("unknown", Hindrance::as_str))?;
         match self {
-            Self::Stopped => f.write_str("stopped by a signal"),
-            Self::Traced => f.write_str("stopped by a debugger"),
             Self::OutOfQuota { throttled, periods } => {
-                write!(f, "out of CPU quota in {throttled} of {periods} periods")
-            }
-            Self::NoCpu => f.write_str("waiting for a CPU that others use"),
-            Self::BusyInPython => f.write_str("busy in Python"),
-            Self::BusyLoop => f.write_str("busy in its loop"),
-            Self::InterpreterHeld { by: None, .. } => {
-                f.write_str("waiting for the interpreter lock")
+                write!(f, " in {throttled} of {periods} periods")
             }
             Self::InterpreterHeld { by: Some(tid), computes } => {
                 let doing = if *computes { "computes" } else { "sleeps" };
-                write!(
-                    f,
-                    "waiting for the interpreter lock held by thread {tid}, which {doing} in C"
-                )
+                write!(f, " held by thread {tid}, which {doing} in C")
             }
-            Self::Blocked { inside: None } => f.write_str("blocked in I/O or a lock"),
-            Self::Blocked { inside: Some(function) } => {
-                write!(f, "blocked in I/O or a lock ({function})")
-            }
-            Self::Unknown => f.write_str("unknown"),
+            Self::Blocked { inside: Some(function) } => write!(f, " ({function})"),
+            _ => Ok(()),
         }
     }
 }

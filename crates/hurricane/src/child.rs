@@ -14,6 +14,7 @@ use hurricane_scoreboard::Slot;
 use hurricane_worker::{DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError};
 
 use crate::examination::{Examination, Findings, Patient, Remains};
+use crate::process::How;
 use crate::stacks::StackFile;
 use crate::watch::Judgement;
 
@@ -177,8 +178,8 @@ impl Child {
     }
 
     /// What a worker that has ended has left behind in its slot and in its file.
-    pub(crate) fn remains(&self, slot: &Slot) -> Remains {
-        Remains::find(slot, self.stacks.as_ref())
+    pub(crate) fn remains(&self, slot: &Slot, how: Option<How>) -> Remains {
+        Remains::find(slot, self.stacks.as_ref(), how)
     }
 
     /// What the child said before it ended.

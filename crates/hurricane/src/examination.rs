@@ -11,7 +11,7 @@ use tracing::field::{DisplayValue, display};
 
 use crate::cause::{Case, Cause, Trouble, conclude};
 use crate::findings::{Scene, name_requests, tell_stacks};
-use crate::process;
+use crate::process::{self, How};
 use crate::stacks::{StackFile, Written, stack_signal};
 use crate::vitals::{ThreadState, Vitals};
 use crate::watch::Judgement;
@@ -77,15 +77,18 @@ impl Examination {
         self.due = None;
         let trouble = match judgement {
             Judgement::Sound => {
-                self.stage = Stage::Healthy;
+                if !matches!(std::mem::take(&mut self.stage), Stage::Healthy) {
+                    patient.slot.set_hindrance(None);
+                }
                 return None;
             }
-            Judgement::Suspicious => {
+            Judgement::Suspicious { silent } => {
                 self.suspect(patient);
+                self.publish(if silent { Trouble::LoopIsSilent } else { stuck(patient) }, patient);
                 return None;
             }
             Judgement::Stalled(_) => Trouble::LoopIsSilent,
-            Judgement::Stuck(lasting) => stuck(patient, lasting),
+            Judgement::Stuck(_) => stuck(patient),
         };
         self.suspect(patient);
         match std::mem::take(&mut self.stage) {
@@ -123,6 +126,18 @@ impl Examination {
         }
     }
 
+    /// Lets probes say what seems to be the matter.
+    fn publish(&self, trouble: Trouble, patient: &Patient<'_>) {
+        if let Stage::Suspicious(first) = &self.stage
+            && first.at.elapsed() >= WINDOW_MIN
+        {
+            let last = Vitals::take(patient.pid);
+            let requests = patient.slot.running_requests().read();
+            let cause = patient.conclude(trouble, &requests, first, &last);
+            patient.slot.set_hindrance(cause.hindrance());
+        }
+    }
+
     /// Keeps the first sample of a trouble.
     fn suspect(&mut self, patient: &Patient<'_>) {
         if matches!(self.stage, Stage::Healthy) {
@@ -150,12 +165,24 @@ fn ask(patient: &Patient<'_>, vitals: &Vitals) -> Result<(), &'static str> {
 }
 
 /// Threads that wait for the interpreter lock make no progress, and are not to blame.
-fn stuck(patient: &Patient<'_>, lasting: Duration) -> Trouble {
-    let waited = patient.slot.read().interpreter_wait_for(Monotonic::now());
-    if waited * 2 > lasting { Trouble::InterpreterIsHeld } else { Trouble::NoProgress }
+fn stuck(patient: &Patient<'_>) -> Trouble {
+    let (slot, now) = (patient.slot.read(), Monotonic::now());
+    let waits = slot.interpreter_wait_for(now) * 2 > slot.stuck_for(now);
+    if waits { Trouble::InterpreterIsHeld } else { Trouble::NoProgress }
 }
 
 impl Patient<'_> {
+    fn conclude(
+        &self,
+        trouble: Trouble,
+        requests: &[RequestReading],
+        first: &Vitals,
+        last: &Vitals,
+    ) -> Cause {
+        let serving: Vec<i32> = requests.iter().map(|request| request.thread.tid).collect();
+        conclude(&Case { trouble, pid: self.pid, serving: &serving, first, last })
+    }
+
     fn findings(
         &self,
         trouble: Trouble,
@@ -165,8 +192,8 @@ impl Patient<'_> {
     ) -> Findings {
         let now = Monotonic::now();
         let requests = self.slot.running_requests().read();
-        let serving: Vec<i32> = requests.iter().map(|request| request.thread.tid).collect();
-        let case = Case { trouble, pid: self.pid, serving: &serving, first, last };
+        let cause = self.conclude(trouble, &requests, first, last);
+        self.slot.set_hindrance(cause.hindrance());
         let stacks = match written {
             Err(why) => format!("none: {why}"),
             Ok(written) => tell_stacks(&written.text, &scene(&requests, Some(last), now))
@@ -176,7 +203,7 @@ impl Patient<'_> {
                 }),
         };
         let requests = name_requests(&requests, self.slot.read().running, now);
-        Findings { cause: Some(display(conclude(&case))), requests, stacks: Some(display(stacks)) }
+        Findings { cause: Some(display(cause)), requests, stacks: Some(display(stacks)) }
     }
 }
 
@@ -191,9 +218,12 @@ pub(crate) struct Remains {
 
 impl Remains {
     /// Of the worker that had this slot, before it is vacated.
-    pub(crate) fn find(slot: &Slot, stacks: Option<&StackFile>) -> Self {
+    /// What it wrote counts if it crashed: else that was a process that the application has
+    /// forked from it.
+    pub(crate) fn find(slot: &Slot, stacks: Option<&StackFile>, how: Option<How>) -> Self {
         let now = Monotonic::now();
         let requests = slot.running_requests().read();
+        let stacks = stacks.filter(|_| how.is_some_and(How::is_crash));
         let text = stacks.map(StackFile::take).map(|written| written.text).unwrap_or_default();
         Self {
             stacks: tell_stacks(&text, &scene(&requests, None, now)).map(display),

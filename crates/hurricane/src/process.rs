@@ -34,6 +34,15 @@ pub(crate) enum How {
     Killed(i32),
 }
 
+impl How {
+    /// By a signal that the process raised with what it did.
+    pub(crate) fn is_crash(self) -> bool {
+        const CRASHES: [i32; 5] =
+            [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
+        matches!(self, Self::Killed(signal) if CRASHES.contains(&signal))
+    }
+}
+
 impl fmt::Display for How {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -14,8 +14,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(20);
 pub(crate) enum Judgement {
     /// It may go on.
     Sound,
-    /// It may go on, but half of a limit is over.
-    Suspicious,
+    /// It may go on, but half the time is over until probes speak of it. `silent`: of its loop.
+    Suspicious { silent: bool },
     /// Its loop has been silent for so long.
     Stalled(Duration),
     /// Its threads have made no progress for so long.
@@ -37,7 +37,8 @@ pub(crate) fn judge(slot: &SlotReading, limits: &VerdictLimits, now: Monotonic) 
         return Judgement::Stuck(stuck);
     }
     let half_stuck = !limits.request_timeout.is_zero() && stuck > limits.request_timeout / 2;
-    if half_stuck || silence > patience / 2 { Judgement::Suspicious } else { Judgement::Sound }
+    let silent = silence > patience / 4;
+    if silent || half_stuck { Judgement::Suspicious { silent } } else { Judgement::Sound }
 }
 
 #[cfg(test)]
@@ -66,9 +67,9 @@ mod tests {
         let slot = Slot::default();
         slot.begin(at(1));
         slot.beat(at(2));
-        assert_eq!(judged(&slot, 7), Judgement::Sound);
-        assert_eq!(judged(&slot, 8), Judgement::Suspicious);
-        assert_eq!(judged(&slot, 12), Judgement::Suspicious);
+        assert_eq!(judged(&slot, 4), Judgement::Sound);
+        assert_eq!(judged(&slot, 5), Judgement::Suspicious { silent: true });
+        assert_eq!(judged(&slot, 12), Judgement::Suspicious { silent: true });
         assert_eq!(judged(&slot, 13), Judgement::Stalled(Duration::from_secs(11)));
     }
 
@@ -76,8 +77,8 @@ mod tests {
     fn the_first_heartbeat_may_take_longer() {
         let slot = Slot::default();
         slot.begin(at(1));
-        assert_eq!(judged(&slot, 11), Judgement::Sound);
-        assert_eq!(judged(&slot, 21), Judgement::Suspicious);
+        assert_eq!(judged(&slot, 6), Judgement::Sound);
+        assert_eq!(judged(&slot, 21), Judgement::Suspicious { silent: true });
         assert_eq!(judged(&slot, 22), Judgement::Stalled(Duration::from_secs(21)));
     }
 
@@ -90,7 +91,7 @@ mod tests {
         slot.beat(at(32));
         assert_eq!(judged(&slot, 32), Judgement::Sound);
         slot.beat(at(62));
-        assert_eq!(judged(&slot, 62), Judgement::Suspicious);
+        assert_eq!(judged(&slot, 62), Judgement::Suspicious { silent: false });
         slot.beat(at(63));
         assert_eq!(judged(&slot, 63), Judgement::Stuck(Duration::from_secs(61)));
         let unlimited = VerdictLimits { request_timeout: Duration::ZERO, ..LIMITS };

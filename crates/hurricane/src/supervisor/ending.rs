@@ -3,10 +3,11 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use hurricane_scoreboard::Phase;
+use hurricane_scoreboard::{Monotonic, Phase, REQUESTS_NAMED_MAX};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::child::{Child, Order};
+use crate::findings::name_requests;
 use crate::listener::close_door;
 use crate::process;
 use crate::stop::Step;
@@ -70,7 +71,14 @@ impl Supervisor<'_> {
     fn cut_off(&mut self) {
         let (running, queued) = self.open_requests();
         let workers = self.placed().count();
-        tracing::error!(running, queued, workers, "the grace period is over; requests are cut");
+        let requests = self.named_requests(running);
+        tracing::error!(
+            running,
+            queued,
+            workers,
+            requests,
+            "the grace period is over; requests are cut"
+        );
         for placed in self.placed() {
             placed.child.pid().into_iter().for_each(process::end_at_once);
         }
@@ -80,6 +88,15 @@ impl Supervisor<'_> {
         self.board.read_all().fold((0, 0), |(running, queued), (_, slot)| {
             (running + slot.running, queued + slot.queued)
         })
+    }
+
+    /// What runs, by name; `running` in all.
+    fn named_requests(&self, running: u32) -> Option<String> {
+        let slots = self.placed().filter_map(|placed| self.board.slot(placed.slot));
+        let mut requests: Vec<_> = slots.flat_map(|slot| slot.running_requests().read()).collect();
+        requests.sort_by_key(|request| request.began);
+        requests.truncate(REQUESTS_NAMED_MAX);
+        name_requests(&requests, running, Monotonic::now())
     }
 
     /// Ends the processes that are left and waits for them, so that their ports are free.

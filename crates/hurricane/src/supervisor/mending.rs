@@ -73,7 +73,7 @@ impl Supervisor<'_> {
         let failure = child.last_words();
         let Some(slot) = self.board.slot(slot) else { return };
         let reading = slot.read();
-        let Remains { requests, stacks } = child.remains(slot);
+        let Remains { requests, stacks } = child.remains(slot, how);
         slot.vacate();
         self.seats[index].was_ready |= !reading.heartbeat.is_never();
         let ended_well = failure.is_none() && how.is_none_or(|how| how == How::Exited(0));
@@ -200,7 +200,7 @@ impl Supervisor<'_> {
         let judgement = judge(&slot, &self.config.verdict, now);
         let findings = child.examine(judgement, cells);
         let (reason, trouble, lasting) = match judgement {
-            Judgement::Sound | Judgement::Suspicious => {
+            Judgement::Sound | Judgement::Suspicious { .. } => {
                 seat.trouble = None;
                 return;
             }

@@ -144,7 +144,7 @@ impl Supervisor<'_> {
                 continue;
             }
             let Some(slot) = self.board.slot(*slot) else { continue };
-            let requests = child.remains(slot).requests;
+            let requests = child.remains(slot, None).requests;
             let slot = slot.read();
             tracing::warn!(
                 pid = child.pid(),
@@ -180,7 +180,7 @@ impl Supervisor<'_> {
         let failure = child.last_words();
         let Some(slot) = self.board.slot(slot) else { return };
         let reading = slot.read();
-        let Remains { requests, stacks } = child.remains(slot);
+        let Remains { requests, stacks } = child.remains(slot, how);
         slot.vacate();
         let ended_well = failure.is_none() && how.is_none_or(|how| how == How::Exited(0));
         if ended_well {

@@ -96,7 +96,7 @@ class Server:
         with self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*prefix, *command(application, engine), *ours, *flags],
-                cwd=project if application is None else APPS,
+                cwd=project if application is None or project != PROJECT else APPS,
                 env=environment({**signals, **env}),
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,

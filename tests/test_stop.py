@@ -216,15 +216,6 @@ def test_sigterm_to_the_whole_group_stops_like_sigterm_to_the_server(start: Star
     assert server.wait() == 0
 
 
-def test_sighup_does_not_end_the_server(start: Starter) -> None:
-    server = start(*MANY)
-    workers = server.workers()
-    server.process.send_signal(signal.SIGHUP)
-    assert server.get("/").body == b"hello"
-    assert server.process.poll() is None
-    assert server.workers() == workers
-
-
 def test_the_grace_period_bounds_what_still_runs(start: Starter) -> None:
     server = start(*MANY, "--grace-period", "1s")
     hold(server, 1)

@@ -12,7 +12,7 @@ def main() -> None:
         code = _core.main(sys.argv[1:], load)
     except LoadError as error:
         sys.stderr.write(f"hurricane: {error}\n")
-        code = 1
+        sys.exit(1)
     sys.exit(code)
 
 

@@ -46,3 +46,20 @@ def main(argv: list[str], load: Callable[[str], WSGIApplication]) -> int:
 
     What ``load`` raises is raised here.
     """
+
+def begin(word: str, before: list[str], after: list[str]) -> None:
+    """Begins the errand that a reload has started this process for.
+
+    It is loading as a trial, loading to go on with the workers that are there, or keeping them
+    without an application. ``before`` and ``after`` are the words of the command line around
+    ``word``.
+    """
+
+def is_done() -> bool:
+    """Whether the program has come to serve, so that a failure is no longer one of loading."""
+
+def fail(cause: str) -> None:
+    """Says why the program did not come to serve. Where workers are there it does not return."""
+
+def keep() -> int:
+    """Goes on with the workers without an application; returns the exit code."""

@@ -30,6 +30,8 @@ pub(crate) fn render(
         workers_target: snapshot.workers.len(),
         workers_reason: board.server().workers_reason().get(),
         restarts: snapshot.restarts,
+        reloads: board.server().reloads(),
+        reloads_failed: board.server().reloads_failed(),
         crash_loop: snapshot.crash_loop,
         totals: Totals::over(slots),
         workers: (snapshot.workers.iter().enumerate())
@@ -53,6 +55,8 @@ struct Status<'a> {
     workers_target: usize,
     workers_reason: String,
     restarts: u64,
+    reloads: u64,
+    reloads_failed: u64,
     crash_loop: bool,
     totals: Totals,
     workers: Vec<Worker>,
@@ -270,6 +274,7 @@ mod tests {
         board.server().set_startup_finished(at(1_250));
         board.server().set_phase(Phase::Serving);
         board.server().set_workers_target(1);
+        board.server().add_reload();
         let slot = board.slot(0).unwrap();
         slot.begin(at(1_000));
         slot.set_pid(77);
@@ -297,7 +302,7 @@ mod tests {
         assert_eq!(status["uptime_seconds"], 9.0);
         assert_eq!(status["startup_seconds"], 0.25);
         assert_eq!(status["probes"]["readiness"], json!({"status": 200, "body": ""}));
-        assert_eq!(status["restarts"], 0);
+        assert_eq!((&status["restarts"], &status["reloads"]), (&json!(0), &json!(1)));
         assert_eq!(status["crash_loop"], false);
         assert_eq!(status["server"]["version"], "1.2.3");
         assert_eq!(status["totals"]["requests"], 2);

@@ -9,6 +9,7 @@
 //! - An application's `close` is called on the thread that ran the application.
 //! - A request whose peer has left before its turn is not run.
 
+mod again;
 mod announced;
 mod application;
 mod call;
@@ -32,6 +33,8 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
+    use crate::again::{begin, fail, is_done, keep};
+    #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
     #[pymodule_export]
     use crate::service::{flags, main, serve};
@@ -40,6 +43,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        hurricane::remember_origin();
         module.add("__version__", hurricane::VERSION)
     }
 }

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::application::WsgiApplication;
-use crate::{check, logging};
+use crate::{again, check, logging};
 
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
@@ -96,6 +96,10 @@ impl Service {
         });
         Logging { extra, ..Logging::new(config.log_format, config.log_level) }.install();
         tracing::debug!(project = %self.project, "application loaded");
+        let program = again::program(py).unwrap_or_else(|error| {
+            error.print(py);
+            None
+        });
         py.detach(move || {
             let (interval, timeout) = (config.check_interval, config.check_timeout);
             let Self { application, checks, prepare_fork, .. } = self;
@@ -103,6 +107,7 @@ impl Service {
                 fork: Box::new(move || fork(prepare_fork.as_ref())),
                 in_child: Box::new(|_| ()),
                 exit: Box::new(exit),
+                flush: Box::new(|| Python::attach(again::flush)),
             };
             let checks = move || {
                 checks
@@ -115,7 +120,7 @@ impl Service {
                     match exit(1) {}
                 })
             };
-            Server::new(config).run_forked(forking, checks, make).code()
+            Server::new(config).reload_as(program).run_forked(forking, checks, make).code()
         })
     }
 }

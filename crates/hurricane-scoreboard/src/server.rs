@@ -102,6 +102,8 @@ pub struct ServerState {
     crash_loop: AtomicU32,
     replaced: [AtomicU64; Replaced::ALL.len()],
     worker_memory_max: AtomicU64,
+    reloads: AtomicU64,
+    reloads_failed: AtomicU64,
     started_ns: AtomicU64,
     startup_ns: AtomicU64,
     workers_reason: TextCell<REASON_BYTES_MAX>,
@@ -151,6 +153,26 @@ impl ServerState {
     /// Supervisor only.
     pub fn add_replaced(&self, reason: Replaced) {
         self.replaced[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often every worker was replaced by one with freshly loaded code.
+    pub fn reloads(&self) -> u64 {
+        self.reloads.load(Ordering::Relaxed)
+    }
+
+    /// Supervisor only.
+    pub fn add_reload(&self) {
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often new code was to be loaded and could not be.
+    pub fn reloads_failed(&self) -> u64 {
+        self.reloads_failed.load(Ordering::Relaxed)
+    }
+
+    /// Supervisor only.
+    pub fn add_failed_reload(&self) {
+        self.reloads_failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Memory of a worker in bytes above which it is replaced; 0: it is not.

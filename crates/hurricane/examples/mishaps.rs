@@ -22,6 +22,7 @@ fn main() -> Exit {
             }
         }),
         in_child: Box::new(|role| tracing::debug!(?role, "forked")),
+        flush: Box::new(|| ()),
         // SAFETY: ends the process without running the supervisor's destructors.
         exit: Box::new(|code| unsafe { libc::_exit(code) }),
     };

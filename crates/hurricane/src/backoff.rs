@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A worker that lived so long did not die of its start.
 pub(crate) const LIFE_MIN: Duration = Duration::from_secs(10);
 /// Short lives in a row after which a slot is in a crash loop.
@@ -11,7 +13,7 @@ const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// The recent deaths of one slot's workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Backoff {
     /// Workers in a row that lived shorter than [`LIFE_MIN`].
     short_lives: u32,

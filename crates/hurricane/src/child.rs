@@ -119,10 +119,32 @@ pub(crate) struct Child {
 
 impl Child {
     pub(crate) fn new(body: Body, orders: UnixStream, stacks: Option<StackFile>) -> Self {
+        Self::adopt(body, orders, stacks, Instant::now())
+    }
+
+    /// A child that an earlier image of this process has started.
+    pub(crate) fn adopt(
+        body: Body,
+        orders: UnixStream,
+        stacks: Option<StackFile>,
+        started: Instant,
+    ) -> Self {
         // A child that does not read its orders must not stop the supervisor.
         let _ = orders.set_nonblocking(true);
         let examination = Examination::default();
-        Self { body, orders, started: Instant::now(), stacks, examination }
+        Self { body, orders, started, stacks, examination }
+    }
+
+    pub(crate) fn orders(&self) -> &UnixStream {
+        &self.orders
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(crate) fn stacks(&self) -> Option<&StackFile> {
+        self.stacks.as_ref()
     }
 
     pub(crate) fn lived(&self) -> Duration {

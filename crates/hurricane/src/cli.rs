@@ -27,6 +27,7 @@ Each flag can also be set in the environment; the command line wins over setting
 the environment. Durations are seconds, or carry a unit: 500ms, 5s, 2m, 1h.";
 
 const MOMENT: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86400);
 const YEAR: Duration = Duration::from_secs(366 * 86400);
@@ -164,6 +165,12 @@ pub struct Args {
     #[arg(long, env = "HURRICANE_GRACE_PERIOD", value_name = "DURATION", default_value = "20s",
           value_parser = duration(Duration::ZERO..=DAY))]
     pub grace_period: Duration,
+
+    /// How long freshly loaded code may take to be ready to serve after SIGHUP; after that the old
+    /// code serves on
+    #[arg(long, env = "HURRICANE_RELOAD_TIMEOUT", value_name = "DURATION", default_value = "2m",
+          value_parser = duration(SECOND..=HOUR))]
+    pub reload_timeout: Duration,
 
     /// The pod's terminationGracePeriodSeconds, to warn when stopping may take longer
     #[arg(long, env = "HURRICANE_TERMINATION_GRACE_PERIOD", value_name = "DURATION",

@@ -7,6 +7,7 @@ use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits};
 use hurricane_cpu::{CpuSet, PinMode, PinPlan, Survey, pin_plan, worker_count};
 use hurricane_http::Limits;
 use hurricane_worker::IoChoice;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::Args;
 use crate::recycle::Recycling;
@@ -36,7 +37,7 @@ pub enum ConfigError {
 }
 
 /// Where probes are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProbePort {
     /// Nowhere.
     Off,
@@ -83,6 +84,8 @@ pub struct Config {
     pub grace_period: Duration,
     /// When workers are replaced although they could go on.
     pub recycling: Recycling,
+    /// How long freshly loaded code may take to be ready to serve.
+    pub reload_timeout: Duration,
     /// Accept queue of each listener.
     pub backlog: usize,
     /// Limits of connections and requests.
@@ -136,7 +139,8 @@ impl Config {
             workers_reason,
             survey: survey.clone(),
             workers_follow,
-            workers_max: if workers_follow { workers_max(survey).max(workers) } else { workers },
+            // A reload may bring another number also where none is followed.
+            workers_max: workers_max(survey).max(workers),
             threads: args.threads,
             pin_mode,
             pin: pin_plan(pin_mode, survey, workers),
@@ -149,6 +153,7 @@ impl Config {
             drain_delay,
             grace_period: args.grace_period,
             recycling: recycling(args),
+            reload_timeout: args.reload_timeout,
             backlog: args.backlog,
             limits: limits(args),
             check_interval: args.check_interval,

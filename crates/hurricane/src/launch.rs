@@ -48,6 +48,8 @@ pub struct Forking {
     pub fork: Box<dyn Fn() -> io::Result<i32>>,
     /// Called first in the child, once descriptors of other children are closed.
     pub in_child: Box<dyn Fn(ChildRole)>,
+    /// Writes out what the runtime holds back, before the process is given another program.
+    pub flush: Box<dyn Fn()>,
     /// Ends the child: flushes what the runtime holds back, then `_exit`s. Never returns.
     pub exit: Box<dyn Fn(i32) -> Infallible>,
 }
@@ -72,6 +74,8 @@ pub(crate) enum Launcher {
     Threads(Arc<dyn Fn(ChildRole, Station) -> Result<(), Failure> + Send + Sync>),
     /// As processes.
     Processes(Forking, Box<Work>),
+    /// Not at all: no application is loaded. Those that are there are processes.
+    Nothing,
 }
 
 /// What a start has led to.
@@ -84,7 +88,14 @@ pub(crate) enum Launched {
 
 impl Launcher {
     pub(crate) fn forks(&self) -> bool {
-        matches!(self, Self::Processes(..))
+        !matches!(self, Self::Threads(_))
+    }
+
+    /// Readies this process to be given another program.
+    pub(crate) fn flush(&self) {
+        if let Self::Processes(forking, _) = self {
+            (forking.flush)();
+        }
     }
 
     /// Starts a child. In a forked child this returns too.
@@ -110,6 +121,7 @@ impl Launcher {
                 0 => Ok(Launched::InChild(station)),
                 pid => Ok(Launched::Started(Body::Process(pid))),
             },
+            Self::Nothing => Err(io::Error::other("no application is loaded")),
         }
     }
 

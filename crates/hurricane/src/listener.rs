@@ -17,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cli::HOST_DEFAULT;
 use crate::config::{Config, ProbePort};
+use crate::handover::Listening;
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +120,12 @@ impl Listeners {
         };
         let listeners = Self { backlog: config.backlog, app, probes, without_ipv6 };
         Ok((listeners, Bound { workers, probe }))
+    }
+
+    /// What an earlier image of this process listens on.
+    pub(crate) fn adopt(config: &Config, listening: &Listening) -> Self {
+        let Listening { app, probes, .. } = *listening;
+        Self { backlog: config.backlog, app, probes, without_ipv6: false }
     }
 
     /// One more of the application's group.

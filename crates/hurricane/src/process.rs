@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -57,8 +57,24 @@ impl fmt::Display for How {
 
 /// Sets what a signal does.
 pub(crate) fn set_action(signal: Signal, action: &SigAction) -> nix::Result<()> {
-    // SAFETY: the handlers given in this crate do nothing at all, or are the kernel's own.
-    unsafe { sigaction(signal, action) }.map(drop)
+    exchange_action(signal, action).map(drop)
+}
+
+/// Sets what a signal does; returns what it did.
+pub(crate) fn exchange_action(signal: Signal, action: &SigAction) -> nix::Result<SigAction> {
+    // SAFETY: the handlers given in this crate do nothing that a handler may not do, or are those
+    // that were there before.
+    unsafe { sigaction(signal, action) }
+}
+
+/// Takes a descriptor that this process was started with, by its number.
+pub(crate) fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_GETFD takes a number and touches no memory.
+    if number < 3 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::Error::other(format!("descriptor {number} was not handed over")));
+    }
+    // SAFETY: it is open; who asks was told its number by the image before, and asks once.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Ends this process when its parent ends, even by SIGKILL. `parent`: who that is.

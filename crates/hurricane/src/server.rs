@@ -13,13 +13,18 @@ use serde_json::{Value, json};
 
 use crate::child::{Failure, with_causes};
 use crate::config::{Config, ProbePort};
+use crate::errand;
 use crate::exit::Exit;
+use crate::handover::Received;
 use crate::launch::{ChildRole, Forking, Launcher, Station};
 use crate::listener::{ListenError, Listeners};
+use crate::logging::Logging;
 use crate::process;
+use crate::program::Program;
 use crate::signal::Signals;
 use crate::stacks::stack_signal;
 use crate::supervisor::{ControlSeat, Seat, Supervisor};
+use crate::usage::defaults;
 
 /// What an application is made from, on the worker that will call it.
 #[derive(Clone, Debug)]
@@ -56,18 +61,28 @@ enum StartError {
     Signals(#[source] nix::Error),
     #[error("no process can be started")]
     Process(#[source] io::Error),
+    #[error("what the server's process had before cannot be taken over")]
+    Handover(#[source] io::Error),
 }
 
 /// A server, ready to run.
 pub struct Server {
     config: Config,
     checks: Vec<Check>,
+    program: Option<Program>,
 }
 
 impl Server {
     /// A server of this configuration, without checks.
     pub fn new(config: Config) -> Self {
-        Self { config, checks: Vec::new() }
+        Self { config, checks: Vec::new(), program: None }
+    }
+
+    /// Runs this program anew on SIGHUP, to load code that has changed. Only for
+    /// [`Server::run_forked`]: what a service has compiled in changes with its restart.
+    #[must_use]
+    pub fn reload_as(self, program: Option<Program>) -> Self {
+        Self { program, ..self }
     }
 
     /// Registers a check for [`Server::run`].
@@ -84,7 +99,7 @@ impl Server {
         make: impl Fn(WorkerContext) -> A + Send + Sync + 'static,
     ) -> Exit {
         let checks = self.checks;
-        start(self.config, |parts| {
+        start(self.config, None, |parts| {
             let control = parts.clone();
             let control = move |station| run_control(&control, checks.clone(), station);
             let parts = parts.clone();
@@ -107,7 +122,7 @@ impl Server {
         make: impl Fn(WorkerContext) -> A + 'static,
     ) -> Exit {
         let registered = self.checks;
-        start(self.config, |parts| {
+        start(self.config, self.program, |parts| {
             let parts = parts.clone();
             let work = move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
@@ -129,6 +144,18 @@ struct Parts {
     board: Scoreboard,
     /// Static part of `/status`.
     status: Value,
+}
+
+impl Parts {
+    fn new(
+        config: Config,
+        board: Scoreboard,
+        outlook: &Outlook,
+        addresses: (SocketAddr, Option<SocketAddr>),
+    ) -> Self {
+        let status = status(&config, outlook, addresses);
+        Self { config: Arc::new(config), board, status }
+    }
 }
 
 /// The one call into the worker crate.
@@ -186,44 +213,72 @@ fn run_control(parts: &Parts, checks: Vec<Check>, station: Station) -> Result<()
         .map_err(|error| Failure::Other(with_causes(&error)))
 }
 
-fn start(config: Config, launcher: impl FnOnce(&Parts) -> Launcher) -> Exit {
+fn start(
+    mut config: Config,
+    program: Option<Program>,
+    launcher: impl FnOnce(&Parts) -> Launcher,
+) -> Exit {
+    // Found out first: it is the last thing that may fail in a reload.
+    let outlook = match engine_outlook(config.io) {
+        Ok(outlook) => outlook,
+        Err(error) => return failed(&error),
+    };
+    if let Some(exit) = errand::end_trial() {
+        return exit;
+    }
+    let received = errand::succeed();
+    if let Some(received) = &received {
+        received.handover.listening.stay_in(&mut config);
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match supervise(config, launcher) {
+    let ended = match received {
+        Some(received) => go_on(config, &outlook, program, received, launcher),
+        None => supervise(config, &outlook, program, launcher),
+    };
+    end(ended)
+}
+
+fn end(ended: Result<Exit, StartError>) -> Exit {
+    match ended {
         Ok(exit) => {
             tracing::info!(code = exit.code(), "server ended");
             exit
         }
-        Err(error) => {
-            tracing::error!("{}", with_causes(&error));
-            Exit::Failed
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &StartError) -> Exit {
+    let sentence = with_causes(error);
+    tracing::error!("{sentence}");
+    errand::said(&sentence);
+    Exit::Failed
 }
 
 fn supervise(
     config: Config,
+    outlook: &Outlook,
+    program: Option<Program>,
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Result<Exit, StartError> {
-    let config = Arc::new(config);
     process::raise_open_files();
     let signals = Signals::take().map_err(StartError::Signals)?;
     let (listeners, bound) = Listeners::bind(&config)?;
     if listeners.without_ipv6 {
         tracing::warn!("this host has no IPv6; listening on 0.0.0.0 only");
     }
-    let outlook = engine_outlook(config.io)?;
     let board = Scoreboard::new(config.workers_max.get())?;
     let addresses = (listeners.app, listeners.probes);
-    let status = status(&config, &outlook, addresses);
-    let parts = Parts { config: Arc::clone(&config), board, status };
+    let parts = Parts::new(config, board, outlook, addresses);
+    let config = &*parts.config;
     let launcher = launcher(&parts);
     let seats = bound.workers.into_iter().map(Seat::new).collect();
     let control = ControlSeat::new(config.probe_port != ProbePort::Off, bound.probe);
-    let on_ready = |board: &Scoreboard| log_start(&config, &outlook, addresses, board);
-    let supervisor = Supervisor::new(
-        &config,
+    let on_ready = |board: &Scoreboard| log_start(config, outlook, addresses, board);
+    let mut supervisor = Supervisor::new(
+        config,
         &parts.board,
         &launcher,
         &listeners,
@@ -231,7 +286,56 @@ fn supervise(
         signals,
         (seats, control),
     );
+    supervisor.reload_as(program);
     Ok(supervisor.run())
+}
+
+/// Serves on with the children of an earlier image of this process.
+fn go_on(
+    config: Config,
+    outlook: &Outlook,
+    program: Option<Program>,
+    received: Received,
+    launcher: impl FnOnce(&Parts) -> Launcher,
+) -> Result<Exit, StartError> {
+    let signals = Signals::take_over(&received.handover.blocked).map_err(StartError::Signals)?;
+    let board = received.board()?;
+    let listeners = Listeners::adopt(&config, &received.handover.listening);
+    let parts = Parts::new(config, board, outlook, (listeners.app, listeners.probes));
+    let launcher = launcher(&parts);
+    let seats = Seat::all_of(&received).map_err(StartError::Handover)?;
+    let control = ControlSeat::of(&received).map_err(StartError::Handover)?;
+    let mut supervisor = Supervisor::new(
+        &parts.config,
+        &parts.board,
+        &launcher,
+        &listeners,
+        &|_| (),
+        signals,
+        (seats, control),
+    );
+    supervisor.reload_as(program);
+    let ended = match launcher {
+        Launcher::Nothing => supervisor.keep(received),
+        _ => supervisor.succeed(received),
+    };
+    ended.map_err(StartError::Handover)
+}
+
+/// Serves on with the workers that a reload has left in this process, without an application: see
+/// [`errand`].
+pub fn keep() -> Exit {
+    let Some((received, program)) = errand::keep() else { return Exit::Failed };
+    let config = defaults().and_then(|args| Config::of_this_process(&args));
+    let mut config = match config {
+        Ok(config) => config,
+        Err(refusal) => return refusal.report(),
+    };
+    received.handover.kept.give_to(&mut config);
+    received.handover.listening.stay_in(&mut config);
+    Logging::new(config.log_format, config.log_level).install();
+    let outlook = Outlook { engine: Engine::Unknown, reason: String::new() };
+    end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing))
 }
 
 /// Which engine the workers will find, and why.

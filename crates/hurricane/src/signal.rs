@@ -2,12 +2,26 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// The signals that the supervisor takes.
 const TAKEN: [Signal; 5] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGCHLD];
+
+fn taken() -> SigSet {
+    TAKEN.into_iter().collect()
+}
+
+/// Blocks them without reading them yet.
+pub(crate) fn block() -> nix::Result<()> {
+    taken().thread_block()
+}
+
+/// Lets them through, in a program that was started while they were blocked.
+pub(crate) fn unblock() -> nix::Result<()> {
+    taken().thread_unblock()
+}
 
 /// The supervisor's signals: blocked in this thread and in all that it starts, read from a
 /// descriptor. Dropping it brings the former mask back.
@@ -20,14 +34,34 @@ pub(crate) struct Signals {
 impl Signals {
     /// Blocks the signals. Must run before the first thread or process is started.
     pub(crate) fn take() -> nix::Result<Self> {
-        let mask = TAKEN.into_iter().collect::<SigSet>();
-        let former = mask.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
+        let former = taken().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        Self::read_from(former)
+    }
+
+    /// Goes on with signals that an earlier image of this process has blocked. `blocked`: what
+    /// was blocked before that.
+    pub(crate) fn take_over(blocked: &[i32]) -> nix::Result<Self> {
+        let former: SigSet =
+            blocked.iter().filter_map(|number| Signal::try_from(*number).ok()).collect();
+        let mut mask = former;
+        mask.extend(&taken());
+        mask.thread_set_mask()?;
+        Self::read_from(former)
+    }
+
+    fn read_from(former: SigSet) -> nix::Result<Self> {
+        let mask = taken();
         let descriptor =
             SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         crate::process::set_action(Signal::SIGPIPE, &ignoring())?;
         // A parent that ignores SIGCHLD makes us lose the ends of our children.
         crate::process::set_action(Signal::SIGCHLD, &default_action())?;
         Ok(Self { descriptor, former })
+    }
+
+    /// What was blocked before.
+    pub(crate) fn blocked_before(&self) -> Vec<i32> {
+        self.former.iter().map(|signal| signal as i32).collect()
     }
 
     /// The next signal; `None` when none is there.

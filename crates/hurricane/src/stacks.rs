@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -42,6 +42,18 @@ impl StackFile {
     pub(crate) fn create() -> io::Result<Self> {
         let file = memfd_create(c"hurricane-stacks", MFdFlags::MFD_CLOEXEC)?;
         Ok(Self { file: File::from(file), read: Cell::new(0) })
+    }
+
+    /// The supervisor's end as an earlier image of its process had it; what is in it was read.
+    pub(crate) fn adopt(file: OwnedFd) -> Self {
+        let adopted = Self { file: File::from(file), read: Cell::new(0) };
+        adopted.take();
+        adopted
+    }
+
+    /// The file itself.
+    pub(crate) fn memory(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// The worker's end.

@@ -12,6 +12,7 @@
 
 mod ending;
 mod mending;
+mod reloading;
 mod resizing;
 mod rolling;
 mod seat;
@@ -30,12 +31,15 @@ use nix::sys::signal::Signal;
 use crate::child::{Child, Order};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::handover::Received;
 use crate::launch::{ChildRole, Launched, Launcher, Station};
 use crate::listener::Listeners;
 use crate::process;
+use crate::program::Program;
 use crate::signal::Signals;
 use crate::stacks::StackFile;
 use crate::stop::StopSequence;
+use crate::supervisor::reloading::Reloading;
 use crate::supervisor::resizing::Resizing;
 use crate::supervisor::seat::{Leaving, Placed};
 use crate::supervisor::weighing::Weighing;
@@ -64,6 +68,9 @@ pub(crate) struct Supervisor<'a> {
     stop: StopSequence,
     resizing: Resizing,
     weighing: Weighing,
+    reloading: Reloading,
+    /// Whether the stop was our own decision, because something is missing.
+    gave_up: bool,
     /// Why the server has to end, decided in the middle of something.
     verdict: Option<Exit>,
     last_look: Instant,
@@ -91,6 +98,8 @@ impl<'a> Supervisor<'a> {
             signals,
             resizing: Resizing::new(seats.len(), config.pin.clone()),
             weighing: Weighing::new(config.recycling, now),
+            reloading: Reloading::default(),
+            gave_up: false,
             seats,
             leaving: Vec::new(),
             control,
@@ -99,6 +108,11 @@ impl<'a> Supervisor<'a> {
             last_look: now,
             amnesty: now,
         }
+    }
+
+    /// SIGHUP runs this program anew.
+    pub(crate) fn reload_as(&mut self, program: Option<Program>) {
+        self.reloading = Reloading::new(program);
     }
 
     /// Starts everything, and returns when everything has ended.
@@ -111,6 +125,26 @@ impl<'a> Supervisor<'a> {
         for index in 0..self.seats.len() {
             self.start_worker(index);
         }
+        self.watch()
+    }
+
+    /// Goes on with the children of the image before, who are to have the code of this one.
+    pub(crate) fn succeed(mut self, received: Received) -> io::Result<Exit> {
+        self.adopt(&received)?;
+        self.begin_rolling(received.handover.asked_again);
+        drop(received);
+        Ok(self.watch())
+    }
+
+    /// Goes on with them without any code.
+    pub(crate) fn keep(mut self, received: Received) -> io::Result<Exit> {
+        self.adopt(&received)?;
+        self.begin_keeping(&received.handover);
+        drop(received);
+        Ok(self.watch())
+    }
+
+    fn watch(mut self) -> Exit {
         loop {
             self.take_signals();
             self.bury();
@@ -119,13 +153,18 @@ impl<'a> Supervisor<'a> {
             self.weigh();
             self.resize();
             self.roll();
+            self.reload();
             if self.advance_stop() || self.verdict.is_some() {
                 break;
             }
             self.sleep();
         }
         self.end_all_at_once();
-        self.verdict.unwrap_or(if self.stop.was_cut() { Exit::GraceExceeded } else { Exit::Clean })
+        self.verdict.unwrap_or(match (self.stop.was_cut(), self.gave_up) {
+            (true, _) => Exit::GraceExceeded,
+            (false, true) => Exit::Failed,
+            (false, false) => Exit::Clean,
+        })
     }
 
     fn is_ready(&self) -> bool {
@@ -169,8 +208,11 @@ impl<'a> Supervisor<'a> {
         match self.start_in(index, slot) {
             Ok(placed) => {
                 self.board.set_current(slot);
-                self.seats[index].worker = Some(placed);
-                self.seats[index].lease = self.weighing.lease();
+                let seat = &mut self.seats[index];
+                seat.worker = Some(placed);
+                seat.lease = self.weighing.lease();
+                // It is a fresh one already.
+                seat.wanted = None;
             }
             Err(error) => {
                 tracing::error!(worker = index, %error, "could not start a worker");
@@ -224,6 +266,7 @@ impl<'a> Supervisor<'a> {
                 self.seats.clear();
                 self.leaving.clear();
                 self.control = ControlSeat::new(false, None);
+                self.reloading.forget();
                 launcher.live(role, station)
             }
         }
@@ -261,7 +304,7 @@ impl<'a> Supervisor<'a> {
                 Signal::SIGTERM => self.end_at_once(signal, Exit::Terminated),
                 Signal::SIGINT => self.end_at_once(signal, Exit::Interrupted),
                 Signal::SIGQUIT => self.end_at_once(signal, Exit::Quit),
-                Signal::SIGHUP => tracing::info!("SIGHUP has no meaning here and is ignored"),
+                Signal::SIGHUP => self.ask_to_reload(),
                 _ => {}
             }
         }

@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::{ABOUT, Args, Surroundings};
+use crate::errand;
 use crate::exit::Exit;
 
 /// Why there are no flags to run with.
@@ -33,6 +34,7 @@ impl Refusal {
             }
             Self::Usage(sentence) => {
                 eprintln!("hurricane: {sentence}");
+                errand::said(sentence);
                 Exit::Usage
             }
         }
@@ -88,6 +90,14 @@ pub fn parse(argv: &[OsString], settings: &[(String, String)]) -> Result<Args, R
         surroundings,
         ..Args::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?
     })
+}
+
+/// Every flag at its default, whatever the environment says.
+pub(crate) fn defaults() -> Result<Args, Refusal> {
+    let sources = Sources { settings: &[], environment: &|_| None };
+    let (matches, surroundings) = sources.resolve(Args::command(), &["hurricane".into()], 1)?;
+    let args = Args::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
+    Ok(Args { surroundings, ..args })
 }
 
 /// Parses the command line of the console script: `hurricane serve APP`, `completions`, `man`.

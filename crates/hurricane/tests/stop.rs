@@ -163,10 +163,10 @@ fn the_drain_delay_is_five_seconds_in_kubernetes() {
 }
 
 #[test]
-fn sighup_is_ignored() {
-    let server = Launch::example("mishaps").start();
+fn a_service_without_code_to_load_ignores_sighup() {
+    let server = Launch::example("native").start();
     server.signal(Signal::SIGHUP);
-    server.wait_for_event("SIGHUP has no meaning here and is ignored");
+    server.wait_for_event("ignored: this service has no code to load; restart it");
     assert_eq!(Client::connect(server.app_port).unwrap().get("/").unwrap().status, 200);
 }
 

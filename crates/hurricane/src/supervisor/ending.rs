@@ -105,6 +105,7 @@ impl Supervisor<'_> {
         let workers = self.placed().map(|placed| &placed.child);
         let mut left: Vec<i32> =
             workers.chain(&self.control.child).filter_map(Child::pid).collect();
+        left.extend(self.reloading.pid());
         left.iter().copied().for_each(process::end_at_once);
         let deadline = Instant::now() + KILL_TIME;
         while !left.is_empty() && Instant::now() < deadline {

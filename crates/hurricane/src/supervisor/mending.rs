@@ -33,6 +33,9 @@ impl Supervisor<'_> {
 
     /// Of PID 1 this may also be an orphan of another process, which needs no more than that.
     fn bury_process(&mut self, pid: i32, how: How) {
+        if self.reloading.pid() == Some(pid) {
+            return self.reloading.bury_trial(how);
+        }
         if self.control.child.as_ref().and_then(Child::pid) == Some(pid) {
             return self.bury_control(Some(how));
         }
@@ -60,6 +63,10 @@ impl Supervisor<'_> {
         let Some(child) = self.control.child.take() else { return };
         let failure = child.last_words();
         if self.stop.is_leaving() {
+            return;
+        }
+        if self.control.ends_by.take().is_some() {
+            self.control.due = Some(Instant::now());
             return;
         }
         let cause = cause_of(failure, how);
@@ -150,6 +157,9 @@ impl Supervisor<'_> {
 
     /// Starts what is due.
     pub(super) fn replace(&mut self) {
+        if !self.reloading.has_application() {
+            return;
+        }
         let now = Instant::now();
         if self.control.due.is_some_and(|due| due <= now) {
             self.start_control();
@@ -184,7 +194,8 @@ impl Supervisor<'_> {
         }
         let crash_loop = self.seats.iter().any(|seat| seat.backoff.is_crash_loop());
         self.board.server().set_crash_loop(crash_loop);
-        if instant >= self.amnesty && self.stop.accepts() {
+        // Nobody is killed who could not be replaced.
+        if instant >= self.amnesty && self.stop.accepts() && self.reloading.has_application() {
             for index in 0..self.seats.len() {
                 self.mend(index, now);
             }

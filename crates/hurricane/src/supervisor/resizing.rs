@@ -22,7 +22,7 @@ pub(super) struct Resizing {
     /// The next look at the limits.
     due: Instant,
     /// Seats whose listeners get connections: the first ones.
-    admitted: usize,
+    pub(super) admitted: usize,
     /// Where workers that are started are pinned.
     pub(super) pin: PinPlan,
 }
@@ -36,24 +36,35 @@ impl Resizing {
 impl Supervisor<'_> {
     /// Adds or retires workers when the limits have changed.
     pub(super) fn resize(&mut self) {
-        if !self.config.workers_follow || self.stop.has_begun() || !self.is_ready() {
+        if self.stop.has_begun() || !self.is_ready() || !self.reloading.lets_resize() {
             return;
         }
         self.admit();
+        // Without limits to follow, a reload may have brought another number.
+        let workers_max = self.board.workers();
+        let follows = self.config.workers_follow;
+        if !follows && self.seats.len() == self.config.workers.get().min(workers_max) {
+            return;
+        }
         let now = Instant::now();
         if now < self.resizing.due {
             return;
         }
         self.resizing.due = now + SURVEY_INTERVAL;
         let survey = Survey::of_this_process().after(&self.config.survey);
-        let counted = worker_count(&survey);
-        let (from, to) = (self.seats.len(), counted.workers.get().min(self.board.workers()));
+        let (workers, because) = if follows {
+            let counted = worker_count(&survey);
+            (counted.workers, counted.reason)
+        } else {
+            (self.config.workers, self.config.workers_reason.clone())
+        };
+        let (from, to) = (self.seats.len(), workers.get().min(workers_max));
         if to == from || !self.may_resize(to) {
             return;
         }
-        tracing::info!(from, to, because = counted.reason, "the number of workers changes");
-        self.board.server().workers_reason().set(&counted.reason);
-        self.resizing.pin = pin_plan(self.config.pin_mode, &survey, counted.workers);
+        tracing::info!(from, to, because, "the number of workers changes");
+        self.board.server().workers_reason().set(&because);
+        self.resizing.pin = pin_plan(self.config.pin_mode, &survey, workers);
         if to > from {
             self.grow(to);
         } else {

@@ -33,9 +33,13 @@ impl Supervisor<'_> {
         if self.stop.has_begun() || !self.is_ready() || self.verdict.is_some() {
             return;
         }
+        if !self.reloading.has_application() {
+            return;
+        }
         self.end_leases();
         match self.seats.iter().position(|seat| seat.successor.is_some()) {
             Some(index) => self.hand_over_if_ready(index),
+            None if self.reloading.has_passed() => {}
             None => self.start_next_successor(),
         }
     }

@@ -75,10 +75,19 @@ pub(crate) struct ControlSeat {
     pub(super) child: Option<Child>,
     pub(super) backoff: Backoff,
     pub(super) due: Option<Instant>,
+    /// It was told to end, so that another takes its place, and is killed if it has not by then.
+    pub(super) ends_by: Option<Instant>,
 }
 
 impl ControlSeat {
     pub(crate) fn new(wanted: bool, listener: Option<TcpListener>) -> Self {
-        Self { wanted, listener, child: None, backoff: Backoff::default(), due: None }
+        Self {
+            wanted,
+            listener,
+            child: None,
+            backoff: Backoff::default(),
+            due: None,
+            ends_by: None,
+        }
     }
 }

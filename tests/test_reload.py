@@ -226,6 +226,15 @@ def test_code_that_does_not_load_in_time_is_refused(versions: Versions) -> None:
     wait_until(lambda: len(server.family()) == 3, 10, "the trial to end")
 
 
+def test_a_thread_of_the_project_does_not_hold_a_reload(versions: Versions) -> None:
+    server = versions.serve()
+    waits = "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+    versions.write("second", waits)
+    reload(server)
+    reloads(server, 1)
+    serves(server, "second")
+
+
 def test_django_is_loaded_whole_and_its_failing_checks_refuse(
     project: Path, start_once: Starter
 ) -> None:

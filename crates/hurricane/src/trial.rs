@@ -14,6 +14,9 @@ use crate::image::set_close_on_exec;
 use crate::process::{self, How};
 use crate::program::Program;
 
+/// How long a trial that has said how it went may take to end: threads that the project has started
+/// may never do.
+const END_TIME_MAX: Duration = Duration::from_secs(1);
 /// More than a report has.
 const REPORT_BYTES_MAX: usize = 16 * 1024;
 
@@ -56,15 +59,19 @@ impl Trial {
 
     /// How it went, once it has ended: nothing is left of it then.
     pub(crate) fn outcome(&mut self, now: Instant) -> Option<Result<(), String>> {
-        self.hear();
-        let Some(how) = self.ended else {
-            if now >= self.until {
+        self.hear(now);
+        match self.ended {
+            Some(how) => Some(judge(&self.said, how)),
+            None if now < self.until => None,
+            None => {
                 self.end();
-                return Some(Err(format!("it had not loaded within {:?}", self.limit)));
+                Some(if self.said.is_empty() {
+                    Err(format!("it had not loaded within {:?}", self.limit))
+                } else {
+                    judge(&self.said, How::Killed(libc::SIGKILL))
+                })
             }
-            return None;
-        };
-        Some(judge(&self.said, how))
+        }
     }
 
     /// Ends it, however far it is. Its process is buried with all others.
@@ -74,10 +81,14 @@ impl Trial {
         }
     }
 
-    fn hear(&mut self) {
+    fn hear(&mut self, now: Instant) {
+        let was_silent = self.said.is_empty();
         let room = REPORT_BYTES_MAX.saturating_sub(self.said.len()) as u64;
         // It ends with "nothing yet" or with the end of the report.
         let _ = (&self.report).take(room).read_to_end(&mut self.said);
+        if was_silent && !self.said.is_empty() {
+            self.until = self.until.min(now + END_TIME_MAX);
+        }
     }
 }
 

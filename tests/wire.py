@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,13 +50,18 @@ class Closed(Exception):  # noqa: N818
 
 
 class Connection:
-    """One TCP connection to a server on this machine."""
+    """One connection to a server on this machine: to a port, or to a Unix domain socket."""
 
     def __init__(
-        self, port: int, timeout: float = TIMEOUT_SECONDS, host: str = "127.0.0.1"
+        self, place: int | Path, timeout: float = TIMEOUT_SECONDS, host: str = "127.0.0.1"
     ) -> None:
-        self.socket = socket.create_connection((host, port), timeout=timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(place, Path):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(timeout)
+            self.socket.connect(str(place))
+        else:
+            self.socket = socket.create_connection((host, place), timeout=timeout)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
     def __enter__(self) -> Self:
@@ -196,9 +202,9 @@ def chunked(*chunks: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
 
 
-def get(port: int, path: str = "/", *headers: str) -> Response:
+def get(place: int | Path, path: str = "/", *headers: str) -> Response:
     """One GET on a connection of its own, which the server closes."""
-    with Connection(port) as connection:
+    with Connection(place) as connection:
         connection.send(request("GET", path, "Connection: close", *headers))
         response = connection.response()
         assert connection.is_closed_by_peer()

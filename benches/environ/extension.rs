@@ -35,7 +35,7 @@ mod module {
             .ok_or_else(|| PyValueError::new_err("the head is not complete"))?;
         let address = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let mut request = Request::new(head, Body::Empty);
-        (request.local, request.peer) = (address(8000), address(50_000));
+        (request.local, request.peer) = (Some(address(8000)), Some(address(50_000)));
         let template = Template::new(py, py.None().bind(py), true)?;
         let mut memory = Memory::default();
         let began = Instant::now();

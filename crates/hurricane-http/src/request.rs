@@ -148,10 +148,10 @@ pub struct Request {
     pub head: Head,
     /// The whole body.
     pub body: Body,
-    /// The peer's address.
-    pub peer: SocketAddr,
-    /// Our address on this connection.
-    pub local: SocketAddr,
+    /// The peer's address; none on a Unix domain socket.
+    pub peer: Option<SocketAddr>,
+    /// Our address on this connection; none on a Unix domain socket.
+    pub local: Option<SocketAddr>,
     /// Whether the connection may live on after the answer: what the peer asks for and the
     /// server (which may be draining) allows.
     pub keep_alive: bool,
@@ -163,7 +163,7 @@ impl Request {
     /// A request from and to port 0 of the loopback address, whose connection lives on as its
     /// head asks, without an outlet. Set the fields that are otherwise.
     pub fn new(head: Head, body: Body) -> Self {
-        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let loopback = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let keep_alive = head.keep_alive();
         Self { head, body, peer: loopback, local: loopback, keep_alive, outlet: None }
     }

@@ -13,6 +13,9 @@ use pyo3::{ffi, intern};
 /// Names of fields that a thread remembers the key of.
 const KEYS_MAX: usize = 512;
 
+/// SERVER_PORT where neither the Host field nor the socket has one.
+const PORT_DEFAULT: u16 = 80;
+
 /// What does not change from request to request: the dictionary that each environ starts as.
 pub(crate) struct Template(Py<PyDict>);
 
@@ -145,13 +148,7 @@ fn set_addresses(
     memory: &mut Memory,
     request: &Request,
 ) -> PyResult<()> {
-    let peer = request.peer.ip();
-    if memory.peer.as_ref().is_none_or(|(known, _)| *known != peer) {
-        memory.peer = Some((peer, PyString::new(py, &peer.to_string()).unbind()));
-    }
-    let address = memory.peer.as_ref().map(|(_, address)| address.bind(py));
-    environ.set_item(intern!(py, "REMOTE_ADDR"), address)?;
-    environ.set_item(intern!(py, "REMOTE_PORT"), request.peer.port().to_string())?;
+    set_peer(py, environ, memory, request.peer)?;
     let host = request.head.host().unwrap_or_default();
     if memory.host.as_ref().is_none_or(|known| *known.value != *host) {
         let (name, port) = split_host(host, request.local);
@@ -165,7 +162,7 @@ fn set_addresses(
             return environ.set_item(intern!(py, "SERVER_PORT"), port.bind(py));
         }
     }
-    let port = request.local.port();
+    let port = request.local.map_or(PORT_DEFAULT, |local| local.port());
     if memory.port.as_ref().is_none_or(|(known, _)| *known != port) {
         memory.port = Some((port, PyString::new(py, &port.to_string()).unbind()));
     }
@@ -173,14 +170,34 @@ fn set_addresses(
     environ.set_item(intern!(py, "SERVER_PORT"), port)
 }
 
+/// Who a Unix domain socket has brought is for the proxy to say: REMOTE_ADDR is there, for those
+/// who read it unasked, and empty.
+fn set_peer(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    memory: &mut Memory,
+    peer: Option<SocketAddr>,
+) -> PyResult<()> {
+    let Some(peer) = peer else {
+        return environ.set_item(intern!(py, "REMOTE_ADDR"), intern!(py, ""));
+    };
+    if memory.peer.as_ref().is_none_or(|(known, _)| *known != peer.ip()) {
+        memory.peer = Some((peer.ip(), PyString::new(py, &peer.ip().to_string()).unbind()));
+    }
+    let address = memory.peer.as_ref().map(|(_, address)| address.bind(py));
+    environ.set_item(intern!(py, "REMOTE_ADDR"), address)?;
+    environ.set_item(intern!(py, "REMOTE_PORT"), peer.port().to_string())
+}
+
 /// Name and port of a Host value: the name without brackets, our address when there is none.
-fn split_host(host: &[u8], local: SocketAddr) -> (Vec<u8>, Option<&[u8]>) {
+fn split_host(host: &[u8], local: Option<SocketAddr>) -> (Vec<u8>, Option<&[u8]>) {
     let (name, port) = match host.iter().rposition(|byte| *byte == b':') {
         Some(colon) if !host[colon..].contains(&b']') => (&host[..colon], &host[colon + 1..]),
         _ => (host, &b""[..]),
     };
     let name = name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).unwrap_or(name);
-    let name = if name.is_empty() { local.ip().to_string().into_bytes() } else { name.to_vec() };
+    let own = || local.map_or_else(|| "localhost".to_owned(), |local| local.ip().to_string());
+    let name = if name.is_empty() { own().into_bytes() } else { name.to_vec() };
     (name, (!port.is_empty()).then_some(port))
 }
 

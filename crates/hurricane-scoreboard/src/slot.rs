@@ -262,6 +262,16 @@ impl Slot {
         &self.running_requests
     }
 
+    /// How many connections the worker has, if it takes more: it accepts, and its loop has beaten
+    /// within `silence`.
+    pub fn open_to_connections(&self, now: Monotonic, silence: Duration) -> Option<u32> {
+        let state = WorkerState::from_raw(self.state.load(Ordering::Acquire));
+        let heartbeat = Monotonic::from_nanos(self.heartbeat_ns.load(Ordering::Relaxed));
+        let takes = matches!(state, WorkerState::Serving | WorkerState::Draining);
+        let takes = takes && now.since(heartbeat) <= silence;
+        takes.then(|| self.connections.load(Ordering::Relaxed))
+    }
+
     /// Everything at once.
     pub fn read(&self) -> SlotReading {
         let moment = |field: &AtomicU64| Monotonic::from_nanos(field.load(Ordering::Relaxed));
@@ -420,6 +430,21 @@ mod tests {
         assert_eq!(slot.read().stuck_for(at(9)), Duration::ZERO);
         slot.set_interpreter_wait(at(4));
         assert_eq!(slot.read().stuck_for(at(9)), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn connections_are_for_workers_that_accept_and_are_alive() {
+        let slot = Slot::default();
+        let silence = Duration::from_secs(1);
+        slot.begin(at(1));
+        slot.beat(at(2));
+        slot.connection_opened();
+        assert_eq!(slot.open_to_connections(at(2), silence), None);
+        slot.set_state(WorkerState::Serving);
+        assert_eq!(slot.open_to_connections(at(3), silence), Some(1));
+        assert_eq!(slot.open_to_connections(at(4), silence), None);
+        slot.set_state(WorkerState::Stopping);
+        assert_eq!(slot.open_to_connections(at(2), silence), None);
     }
 
     #[test]

@@ -58,10 +58,10 @@ pub(crate) async fn serve<A: Application>(
     worker: Rc<Worker<A>>,
     stream: TcpStream,
     socket: BorrowedFd<'static>,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
 ) {
-    let local = stream.local_addr().unwrap_or(peer);
-    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+    let local = peer.map(|peer| stream.local_addr().unwrap_or(peer));
+    let local = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
     let entry = Rc::new(Entry::new(socket));
     entry.begin(worker.now(), worker.limits());
     worker.registry.add(&entry);
@@ -86,8 +86,9 @@ struct Connection<A, F> {
     entry: Rc<Entry>,
     source: Source<F>,
     sink: Sink,
-    peer: SocketAddr,
-    local: SocketAddr,
+    /// None of a Unix domain socket; the same of `local`.
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
     /// The peer's FIN (or reset) has been seen.
     peer_finished: bool,
     /// Heads that were read so far.
@@ -284,7 +285,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let (status, text) = match ending {
             Ending::Closed => return,
             Ending::Refused(error) => {
-                tracing::debug!(peer = %self.peer, cause = %error, "request refused");
+                tracing::debug!(peer = self.peer.map(tracing::field::display), cause = %error, "request refused");
                 (error.status(), error.to_string())
             }
             Ending::TooSlow => (408, "the request took too long".to_owned()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hurricane_http::Application;
 use hurricane_scoreboard::{Scoreboard, WorkerState};
 use monoio::io::AsyncReadRent;
+use socket2::Socket;
 
 use crate::engine::{self, LoopError, RingError};
 use crate::worker::{Orders, Worker, WorkerOptions};
@@ -65,13 +66,13 @@ impl From<LoopError> for WorkerError {
 /// Runs one worker on the calling thread until it is told to stop and everything has ended, or
 /// until its supervisor is gone.
 ///
-/// `application` is called once, on this thread, when the engine is up.
+/// `listener` is a TCP or Unix domain socket that listens. `application` is called once, on this thread, when the engine is up.
 ///
 /// # Errors
 /// When it cannot start; nothing has been accepted then.
 pub fn run<A: Application>(
     options: WorkerOptions,
-    listener: std::net::TcpListener,
+    listener: Socket,
     board: &Scoreboard,
     slot: usize,
     orders: UnixStream,
@@ -106,7 +107,7 @@ pub fn run<A: Application>(
 
 async fn live<A: Application>(
     worker: &Rc<Worker<A>>,
-    listener: std::net::TcpListener,
+    listener: Socket,
     orders: UnixStream,
 ) -> Result<(), WorkerError> {
     // monoio adopts sockets as they are; a blocking one would freeze the loop on epoll.

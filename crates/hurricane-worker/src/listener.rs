@@ -1,18 +1,32 @@
 //! The worker's listening socket: accepting, and closing without losing a connection.
+//!
+//! A socket of a SO_REUSEPORT group is the worker's own, and the loop accepts from it directly. One
+//! that all workers share (a Unix domain socket, or one that a service manager has opened) is only
+//! watched: every worker hears of a connection, and the ones that have more than others let those
+//! go first. Left alone, the kernel gave 64 of 64 connections to one worker.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hurricane_http::Application;
 use monoio::net::{TcpListener, TcpStream};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use socket2::{Domain, Socket};
 
 use crate::connection;
 use crate::worker::Worker;
 
+/// For how long a worker lets another go first, for each connection that it has more: the time that
+/// a loop with little to do needs to wake up and accept.
+const COURTESY: Duration = Duration::from_millis(1);
+/// The longest courtesy. The other one may be short of CPU; the connection is not to wait for it.
+const COURTESY_MAX: Duration = Duration::from_millis(8);
 /// How long accepting pauses when the process is out of descriptors or the kernel out of memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 /// Within it a ring has closed a descriptor that was dropped.
@@ -25,21 +39,22 @@ Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 /// closes the socket.
 pub(crate) async fn serve<A: Application>(
     worker: &Rc<Worker<A>>,
-    listener: std::net::TcpListener,
+    listener: Socket,
 ) -> io::Result<()> {
-    // Connections inherit this: one answer is one packet.
-    socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
+    if listener.domain()? != Domain::UNIX {
+        // Connections inherit this: one answer is one packet.
+        listener.set_tcp_nodelay(true)?;
+    }
     listener.set_nonblocking(true)?;
     // Outlives the loop's descriptor, which a ring closes some time after it was dropped:
     // connections that came until then would be reset.
     let last = listener.try_clone()?;
-    let listener = TcpListener::from_std(listener)?;
-    while !worker.has_closed_door() {
-        match listener.cancelable_accept(worker.door()).await {
-            Ok((stream, peer)) => admit(worker, stream, peer),
-            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => {}
-            Err(error) => pause_after(&error).await,
-        }
+    // To the loop it is any listening socket: of a Unix domain socket it is only asked to watch.
+    let listener = TcpListener::from_std(listener.into())?;
+    if worker.shares_listener() {
+        accept_in_turn(worker, &listener, &last).await;
+    } else {
+        accept(worker, &listener).await;
     }
     drop(listener);
     // The kernel wakes one waiter per connection. If that was us in the moment of the order, a
@@ -48,17 +63,75 @@ pub(crate) async fn serve<A: Application>(
     if !worker.leaves_queue() {
         monoio::time::sleep(CLOSE_TIME).await;
     }
-    while left > 0
-        && let Ok((stream, peer)) = last.accept()
-    {
+    while left > 0 && matches!(accept_at_once(worker, &last), Ok(())) {
         left -= 1;
-        stream.set_nonblocking(true)?;
-        admit(worker, TcpStream::from_std(stream)?, peer);
     }
     Ok(())
 }
 
-fn admit<A: Application>(worker: &Rc<Worker<A>>, stream: TcpStream, peer: SocketAddr) {
+async fn accept<A: Application>(worker: &Rc<Worker<A>>, listener: &TcpListener) {
+    while !worker.has_closed_door() {
+        match listener.cancelable_accept(worker.door()).await {
+            Ok((stream, peer)) => admit(worker, stream, Some(peer)),
+            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => {}
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+/// Accepts from a socket that other workers accept from too.
+async fn accept_in_turn<A: Application>(
+    worker: &Rc<Worker<A>>,
+    watched: &TcpListener,
+    listener: &Socket,
+) {
+    while is_knocked(worker, watched).await {
+        if let lead @ 1.. = worker.lead() {
+            let courtesy = COURTESY.saturating_mul(u32::try_from(lead).unwrap_or(u32::MAX));
+            monoio::time::sleep(courtesy.min(COURTESY_MAX)).await;
+            if worker.has_closed_door() {
+                return;
+            }
+        }
+        // Whoever should have come first may be busy: we take one, and more while it is our turn.
+        loop {
+            match accept_at_once(worker, listener) {
+                Ok(()) if worker.lead() == 0 => {}
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => pause_after(&error).await,
+            }
+            if worker.has_closed_door() {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for a connection; false when the door is closed.
+async fn is_knocked<A: Application>(worker: &Rc<Worker<A>>, listener: &TcpListener) -> bool {
+    let mut readable = pin!(listener.readable(false));
+    poll_fn(|cx| {
+        if worker.poll_closed_door(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        // An error is one of accepting, which will say so.
+        readable.as_mut().poll(cx).map(|_| true)
+    })
+    .await
+}
+
+/// Accepts a connection that is waiting.
+fn accept_at_once<A: Application>(worker: &Rc<Worker<A>>, listener: &Socket) -> io::Result<()> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    // What we do with a connection is the same for TCP and Unix domain sockets.
+    admit(worker, TcpStream::from_std(stream.into())?, peer.as_socket());
+    Ok(())
+}
+
+/// `peer`: none of a Unix domain socket.
+fn admit<A: Application>(worker: &Rc<Worker<A>>, stream: TcpStream, peer: Option<SocketAddr>) {
     let socket = lend(&stream);
     if worker.connections() >= worker.limits().connections_max {
         worker.slot().shed();
@@ -72,7 +145,7 @@ fn admit<A: Application>(worker: &Rc<Worker<A>>, stream: TcpStream, peer: Socket
     }
     // The ring's accept sets no flags; a view that starts a process must not leak connections.
     let _ = fcntl(socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let peer = peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     worker.connection_opened();
     drop(monoio::spawn(connection::serve(Rc::clone(worker), stream, socket, peer)));
 }

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hurricane_http::{Head, HttpDate, Limits, Response};
 use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, WorkerState};
@@ -23,9 +24,16 @@ pub struct WorkerOptions {
     pub io: IoChoice,
     /// CPU to pin the loop (and the threads that it starts) to.
     pub pin: Option<usize>,
+    /// Whether all workers accept from the same listening socket.
+    pub shares_listener: bool,
     /// Requests that the application does not see.
     pub reserved: Option<Reserved>,
 }
+
+/// A loop that has beaten within this time hears of a connection soon.
+const ALIVE: Duration = Duration::from_millis(250);
+/// By this share of the other's connections a worker may be ahead.
+const LEAD_SHARE: usize = 4;
 
 /// What the supervisor has told the worker last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +64,8 @@ pub(crate) struct Worker<A> {
     pub(crate) registry: Registry,
     /// Taken when the worker shall accept no more.
     door: RefCell<Option<Canceller>>,
+    /// Who waits for the door to be closed.
+    at_door: RefCell<Option<Waker>>,
     /// Whether what is left in the accept queue is somebody else's.
     leaves_queue: Cell<bool>,
 }
@@ -79,6 +89,7 @@ impl<A> Worker<A> {
             open: Cell::new(0),
             registry: Registry::default(),
             door: RefCell::new(Some(Canceller::new())),
+            at_door: RefCell::default(),
             leaves_queue: Cell::new(false),
         }
     }
@@ -162,10 +173,39 @@ impl<A> Worker<A> {
         self.door.borrow().is_none()
     }
 
+    /// Ready when the door is closed.
+    pub(crate) fn poll_closed_door(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_closed_door() {
+            return Poll::Ready(());
+        }
+        *self.at_door.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     pub(crate) fn close_door(&self) {
         if let Some(door) = self.door.borrow_mut().take() {
             drop(door.cancel());
         }
+        if let Some(waiting) = self.at_door.borrow_mut().take() {
+            waiting.wake();
+        }
+    }
+
+    pub(crate) fn shares_listener(&self) -> bool {
+        self.options.shares_listener
+    }
+
+    /// How many connections too many this worker has, so that another should have the next one: one
+    /// that accepts, and whose loop is alive. What is let pass grows with the numbers, so that a
+    /// burst is taken in a few long turns.
+    pub(crate) fn lead(&self) -> usize {
+        let now = Monotonic::now();
+        let others = (0..self.board.slots()).filter(|slot| *slot != self.slot);
+        let least = others
+            .filter_map(|slot| self.board.slot(slot)?.open_to_connections(now, ALIVE))
+            .min()
+            .map_or(usize::MAX, |least| usize::try_from(least).unwrap_or(usize::MAX));
+        self.open.get().saturating_sub(least.saturating_add(least / LEAD_SHARE))
     }
 
     pub(crate) fn beat(&self) {

@@ -3,6 +3,7 @@
 //! Help, man page, completions, environment variables and Django's `manage.py serve` parser all
 //! come from [`Args`]. [`crate::parse`] fills it from command line, settings and environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, CommandFactory, Parser};
@@ -10,7 +11,7 @@ use clap::{ArgAction, CommandFactory, Parser};
 use crate::recycle::WorkerMemory;
 use crate::values::{
     DrainReadinessValue, Io, LogFormat, LogLevel, Pin, Workers, bytes, duration, host, mebibytes,
-    number, path, port, switch, worker_memory, workers,
+    mode, number, path, port, socket_path, switch, worker_memory, workers,
 };
 
 /// Address that stands for "every address of this host", IPv6 and IPv4.
@@ -48,6 +49,17 @@ pub struct Args {
     #[arg(long, env = "HURRICANE_PORT", value_name = "PORT",
           default_value = "8000", value_parser = port)]
     pub port: u16,
+
+    /// Serve the application on a Unix domain socket at this path instead of TCP, for a proxy on the
+    /// same host; probes keep their port
+    #[arg(long, env = "HURRICANE_UDS", value_name = "PATH", value_parser = socket_path)]
+    pub uds: Option<PathBuf>,
+
+    /// Permissions of that socket, in octal: who may write may connect; by default our user and
+    /// group, to which the proxy's user is added
+    #[arg(long, env = "HURRICANE_UDS_MODE", value_name = "MODE",
+          default_value = "660", value_parser = mode)]
+    pub uds_mode: u32,
 
     /// Port of the probes [default: the next after --port]; the same as --port answers them there
     #[arg(long, env = "HURRICANE_PROBE_PORT", value_name = "PORT", value_parser = port)]

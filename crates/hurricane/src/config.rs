@@ -1,6 +1,7 @@
 //! What the server runs with: defaults filled in, conflicts refused, CPUs counted.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits};
@@ -54,6 +55,10 @@ pub struct Config {
     pub host: String,
     /// Port of the application; 0 lets the kernel choose.
     pub port: u16,
+    /// Where the application's Unix domain socket is, if it is served on one.
+    pub uds: Option<PathBuf>,
+    /// Permissions of its file.
+    pub uds_mode: u32,
     /// Where probes are answered.
     pub probe_port: ProbePort,
     /// Paths of the probes.
@@ -133,6 +138,8 @@ impl Config {
         Ok(Self {
             host: args.host.clone(),
             port: args.port,
+            uds: args.uds.clone(),
+            uds_mode: args.uds_mode,
             probe_port: probe_port(args)?,
             paths: probe_paths(args)?,
             workers,
@@ -185,7 +192,9 @@ fn probe_port(args: &Args) -> Result<ProbePort, ConfigError> {
     match args.probe_port {
         _ if args.no_probe => Ok(ProbePort::Off),
         // Two ports that the kernel chooses are two ports.
-        Some(port) if port == args.port && port != 0 => Ok(ProbePort::Integrated),
+        Some(port) if port == args.port && port != 0 && args.uds.is_none() => {
+            Ok(ProbePort::Integrated)
+        }
         Some(port) => Ok(ProbePort::Own(port)),
         None if args.port == 0 => Ok(ProbePort::Own(0)),
         None => args.port.checked_add(1).map(ProbePort::Own).ok_or(ConfigError::NoNextPort),
@@ -279,6 +288,7 @@ mod tests {
             (&["--port", "9000", "--probe-port", "9000"], ProbePort::Integrated),
             (&["--port", "9000", "--probe-port", "0"], ProbePort::Own(0)),
             (&["--no-probe"], ProbePort::Off),
+            (&["--uds", "/run/a.sock", "--port", "9", "--probe-port", "9"], ProbePort::Own(9)),
         ] {
             assert_eq!(resolved(argv).probe_port, expected, "{argv:?}");
         }

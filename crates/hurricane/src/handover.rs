@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use hurricane_scoreboard::{Monotonic, Scoreboard, ScoreboardError};
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::backoff::Backoff;
 use crate::child::{Body, Child};
 use crate::config::{Config, ProbePort};
+use crate::endpoint::Endpoint;
 use crate::image::set_close_on_exec;
 use crate::listener::Listeners;
 use crate::process;
@@ -48,29 +49,40 @@ pub(crate) struct Listening {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) probe_port: ProbePort,
-    pub(crate) app: SocketAddr,
-    pub(crate) probes: Option<SocketAddr>,
+    pub(crate) uds: Option<PathBuf>,
+    pub(crate) app: Endpoint,
+    pub(crate) probes: Option<Endpoint>,
+    /// A service manager has opened the application's socket.
+    pub(crate) is_inherited: bool,
 }
 
 impl Listening {
     pub(crate) fn of(config: &Config, listeners: &Listeners) -> Self {
-        let Config { host, port, probe_port, .. } = config;
-        let (app, probes) = (listeners.app, listeners.probes);
-        Self { host: host.clone(), port: *port, probe_port: *probe_port, app, probes }
+        Self {
+            host: config.host.clone(),
+            port: config.port,
+            probe_port: config.probe_port,
+            uds: config.uds.clone(),
+            app: listeners.app.clone(),
+            probes: listeners.probes.clone(),
+            is_inherited: listeners.is_inherited(),
+        }
     }
 
     /// Puts into `config` what stays as it was, and says so where something else is asked for.
     pub(crate) fn stay_in(&self, config: &mut Config) {
-        let same_app = (&self.host, self.port) == (&config.host, config.port);
+        let asked_for = (&config.host, config.port, &config.uds);
+        let same_app = (&self.host, self.port, &self.uds) == asked_for;
         if !same_app || self.probe_port != config.probe_port {
             config.warnings.push(format!(
                 "a reload does not change where the server listens, which stays {} (probes: {}); \
-                 restart it for another --host, --port or --probe-port",
+                 restart it for another --host, --port, --uds or --probe-port",
                 self.app,
-                self.probes.map_or_else(|| "none".to_owned(), |address| address.to_string())
+                self.probes.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string)
             ));
         }
         config.host.clone_from(&self.host);
+        config.uds.clone_from(&self.uds);
         (config.port, config.probe_port) = (self.port, self.probe_port);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+
+use socket2::Socket;
 
 use crate::child::{Body, Failure, run_and_report};
 use crate::process;
@@ -57,7 +58,7 @@ pub struct Forking {
 /// What one child is given.
 pub(crate) struct Station {
     /// A worker's own listener; the control process's, if the probes have a port.
-    pub(crate) listener: Option<TcpListener>,
+    pub(crate) listener: Option<Socket>,
     pub(crate) orders: UnixStream,
     /// The CPU that it is pinned to.
     pub(crate) pin: Option<usize>,

@@ -37,11 +37,13 @@
 //!   that it can fork at any time.
 //! - A start that fails says why in one sentence, and exits with a code of [`exit`].
 
+mod activation;
 mod backoff;
 mod cause;
 mod child;
 mod cli;
 mod config;
+mod endpoint;
 pub mod errand;
 mod examination;
 pub mod exit;
@@ -61,6 +63,7 @@ mod steer;
 mod stop;
 mod supervisor;
 mod trial;
+mod unix;
 mod usage;
 mod values;
 mod vitals;

@@ -1,23 +1,27 @@
 //! The sockets that the server listens on, bound by the supervisor before anything is forked.
 //!
-//! Each worker slot has one of its own in a SO_REUSEPORT group on the application's port; the
+//! Each worker has one of its own in a SO_REUSEPORT group on the application's port; the
 //! supervisor keeps them, so that a worker that dies leaves its accept queue to its successor.
-//! The probe port has a plain socket.
+//! A Unix domain socket, and one that a service manager has opened, is one for all workers. The
+//! probe port has a plain socket.
 //!
 //! Invariants:
-//! - All sockets are non-blocking, closed on exec, and have TCP_NODELAY set, which accepted
-//!   sockets inherit.
+//! - All sockets are non-blocking and closed on exec, and those of TCP that are bound here have
+//!   TCP_NODELAY set, which accepted sockets inherit.
 //! - A port on which another server listens is refused, although SO_REUSEPORT would let a second
 //!   server of the same user take half of its connections without a word.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::activation::{ActivationError, Passed};
 use crate::cli::HOST_DEFAULT;
 use crate::config::{Config, ProbePort};
+use crate::endpoint::Endpoint;
 use crate::handover::Listening;
+use crate::unix::{self, SocketFile, UnixError};
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,12 @@ pub(crate) enum ListenError {
         /// The resolver's answer.
         source: io::Error,
     },
+    /// The Unix domain socket cannot be made.
+    #[error(transparent)]
+    Unix(#[from] UnixError),
+    /// A service manager has passed what we cannot use.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     /// Anything else.
     #[error("cannot listen on {address}: {source}")]
     Other {
@@ -71,10 +81,10 @@ pub(crate) enum ListenError {
 /// The sockets themselves.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    /// One for each worker, in order.
-    pub(crate) workers: Vec<TcpListener>,
+    /// One for each worker, in order; of a shared one so many copies.
+    pub(crate) workers: Vec<Socket>,
     /// The probe port's, unless probes are off or answered on the application's port.
-    pub(crate) probe: Option<TcpListener>,
+    pub(crate) probe: Option<Socket>,
 }
 
 /// Where the server listens.
@@ -82,65 +92,157 @@ pub(crate) struct Bound {
 pub(crate) struct Listeners {
     backlog: usize,
     /// Where the application listens.
-    pub(crate) app: SocketAddr,
+    pub(crate) app: Endpoint,
     /// Where probes are answered.
-    pub(crate) probes: Option<SocketAddr>,
+    pub(crate) probes: Option<Endpoint>,
     /// Whether IPv6 was asked for by default and cannot be had.
     pub(crate) without_ipv6: bool,
+    door: Door,
+}
+
+/// How new connections are kept out when the server stops accepting.
+#[derive(Debug)]
+enum Door {
+    /// A group of our own: by refusing handshakes.
+    Group,
+    /// A Unix domain socket of our own: by removing its file.
+    File(SocketFile),
+    /// The service manager keeps the socket, and what comes is for the next server: not at all.
+    Inherited,
 }
 
 impl Listeners {
-    /// Binds everything that `config` asks for.
-    pub(crate) fn bind(config: &Config) -> Result<(Self, Bound), ListenError> {
-        let wanted = Wanted::app(config.backlog);
-        let host = resolve(&config.host)?;
-        let by_default = config.host == HOST_DEFAULT;
-        let (first, without_ipv6) = match wanted.group_head(SocketAddr::new(host, config.port)) {
-            Err(error) if by_default && is_ipv6_missing(&error) => {
-                let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-                (wanted.group_head(SocketAddr::new(any, config.port)), true)
+    /// Binds everything that `config` asks for, but for what a service manager has `passed`.
+    pub(crate) fn bind(config: &Config, passed: Passed) -> Result<(Self, Bound), ListenError> {
+        let mut without_ipv6 = false;
+        let (first, door) = match (passed.app, &config.uds) {
+            (Some(_), Some(_)) => return Err(ActivationError::Twice.into()),
+            (Some(socket), None) => (socket, Door::Inherited),
+            (None, Some(path)) => {
+                let (socket, file) = unix::listen(path, config.uds_mode, config.backlog)?;
+                (socket, Door::File(file))
             }
-            other => (other, false),
+            (None, None) => {
+                let (socket, alone_in_ipv4) = group_head(config)?;
+                without_ipv6 = alone_in_ipv4;
+                (socket, Door::Group)
+            }
         };
-        let first = first?;
-        let app = address_of(&first)?;
+        let app = Endpoint::of(&first).map_err(nowhere)?;
+        let mut listeners = Self { backlog: config.backlog, app, probes: None, without_ipv6, door };
         let mut workers = vec![first];
         for _ in 1..config.workers.get() {
-            workers.push(wanted.group_member(app)?);
+            workers.push(listeners.another(&workers[0])?);
         }
-        let wanted = Wanted { backlog: config.backlog.min(128), flag: "--probe-port" };
-        let (probe, probes) = match config.probe_port {
-            ProbePort::Off => (None, None),
-            ProbePort::Integrated => (None, Some(app)),
-            ProbePort::Own(port) => {
-                let listener = wanted.alone(SocketAddr::new(app.ip(), port))?;
-                let probes = address_of(&listener)?;
-                (Some(listener), Some(probes))
-            }
-        };
-        let listeners = Self { backlog: config.backlog, app, probes, without_ipv6 };
+        let probe = listeners.bind_probe(config, passed.probe)?;
         Ok((listeners, Bound { workers, probe }))
     }
 
     /// What an earlier image of this process listens on.
     pub(crate) fn adopt(config: &Config, listening: &Listening) -> Self {
-        let Listening { app, probes, .. } = *listening;
-        Self { backlog: config.backlog, app, probes, without_ipv6: false }
+        let Listening { app, probes, is_inherited, .. } = listening.clone();
+        let door = match &app {
+            Endpoint::Tcp(_) if !is_inherited => Door::Group,
+            Endpoint::Unix(path) if !is_inherited => {
+                // Without its file there is nothing to remove.
+                SocketFile::at(path).map_or(Door::Inherited, Door::File)
+            }
+            _ => Door::Inherited,
+        };
+        Self { backlog: config.backlog, app, probes, without_ipv6: false, door }
     }
 
-    /// One more of the application's group.
-    pub(crate) fn another(&self) -> Result<TcpListener, ListenError> {
-        Wanted::app(self.backlog).group_member(self.app)
+    fn bind_probe(
+        &mut self,
+        config: &Config,
+        passed: Option<Socket>,
+    ) -> Result<Option<Socket>, ListenError> {
+        let probe = match (passed, config.probe_port) {
+            (Some(_), ProbePort::Off) => {
+                tracing::warn!("--no-probe leaves the socket named probe unused");
+                None
+            }
+            (Some(socket), _) => Some(socket),
+            (None, ProbePort::Own(port)) => {
+                let wanted = Wanted { backlog: config.backlog.min(128), flag: "--probe-port" };
+                let ip = match self.app.tcp() {
+                    Some(address) => address.ip(),
+                    None => resolve(&config.host)?,
+                };
+                match wanted.alone(SocketAddr::new(ip, port)) {
+                    Err(error) if may_lack_ipv6(config, &error) => {
+                        self.without_ipv6 = true;
+                        Some(wanted.alone(SocketAddr::new(ANY_IPV4, port))?)
+                    }
+                    other => Some(other?),
+                }
+            }
+            (None, ProbePort::Off | ProbePort::Integrated) => None,
+        };
+        self.probes = match (&probe, config.probe_port) {
+            (Some(socket), _) => Some(Endpoint::of(socket).map_err(nowhere)?),
+            (None, ProbePort::Integrated) => Some(self.app.clone()),
+            (None, _) => None,
+        };
+        Ok(probe)
+    }
+
+    /// A listener for one more worker. `other`: any of those that are there.
+    pub(crate) fn another(&self, other: &Socket) -> Result<Socket, ListenError> {
+        match self.app {
+            Endpoint::Tcp(address) if !self.is_shared() => {
+                Wanted::app(self.backlog).group_member(address)
+            }
+            _ => other.try_clone().map_err(nowhere),
+        }
+    }
+
+    /// Whether a service manager has opened the application's socket, and keeps it.
+    pub(crate) fn is_inherited(&self) -> bool {
+        matches!(self.door, Door::Inherited)
+    }
+
+    /// Whether all workers accept from the same socket.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self.door, Door::Group)
+    }
+
+    /// From now on nobody new gets in; who is in the accept queue, or on the way there, does. To be
+    /// called for each listener.
+    pub(crate) fn close_door(&self, listener: &Socket) {
+        match &self.door {
+            Door::Group => close_door(listener),
+            Door::File(file) => file.remove(),
+            Door::Inherited => {}
+        }
     }
 }
 
 /// Refuses new handshakes at once while those under way may still end: from now on only the
 /// loopback interface reaches the socket. Connections over loopback are whole when they arrive,
 /// and wait in the accept queue. Without the right to do so nothing changes.
-pub(crate) fn close_door(listener: &TcpListener) {
-    if let Err(error) = socket2::SockRef::from(listener).bind_device(Some(b"lo")) {
+fn close_door(listener: &Socket) {
+    if let Err(error) = listener.bind_device(Some(b"lo")) {
         tracing::debug!(%error, "could not refuse new handshakes before closing a listener");
     }
+}
+
+const ANY_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// The first listener of the application's group, and whether it has to do without IPv6.
+fn group_head(config: &Config) -> Result<(Socket, bool), ListenError> {
+    let wanted = Wanted::app(config.backlog);
+    let host = resolve(&config.host)?;
+    match wanted.group_head(SocketAddr::new(host, config.port)) {
+        Err(error) if may_lack_ipv6(config, &error) => {
+            Ok((wanted.group_head(SocketAddr::new(ANY_IPV4, config.port))?, true))
+        }
+        other => Ok((other?, false)),
+    }
+}
+
+fn may_lack_ipv6(config: &Config, error: &ListenError) -> bool {
+    config.host == HOST_DEFAULT && is_ipv6_missing(error)
 }
 
 struct Wanted {
@@ -154,7 +256,7 @@ impl Wanted {
     }
 
     /// The first socket of a SO_REUSEPORT group that is ours alone.
-    fn group_head(&self, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    fn group_head(&self, address: SocketAddr) -> Result<Socket, ListenError> {
         if address.port() != 0 {
             // Without SO_REUSEPORT the kernel says whether anyone listens there.
             drop(self.alone(address)?);
@@ -162,15 +264,15 @@ impl Wanted {
         self.group_member(address)
     }
 
-    fn group_member(&self, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    fn group_member(&self, address: SocketAddr) -> Result<Socket, ListenError> {
         self.listen(address, true).map_err(|source| self.explain(address, source))
     }
 
-    fn alone(&self, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    fn alone(&self, address: SocketAddr) -> Result<Socket, ListenError> {
         self.listen(address, false).map_err(|source| self.explain(address, source))
     }
 
-    fn listen(&self, address: SocketAddr, in_group: bool) -> io::Result<TcpListener> {
+    fn listen(&self, address: SocketAddr, in_group: bool) -> io::Result<Socket> {
         // Socket::new sets FD_CLOEXEC.
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {
@@ -182,7 +284,7 @@ impl Wanted {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
-        Ok(socket.into())
+        Ok(socket)
     }
 
     fn explain(&self, address: SocketAddr, source: io::Error) -> ListenError {
@@ -205,9 +307,8 @@ fn resolve(host: &str) -> Result<IpAddr, ListenError> {
     first.ok_or_else(|| unresolved(io::Error::other("the name has no address")))
 }
 
-fn address_of(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
-    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-    listener.local_addr().map_err(|source| ListenError::Other { address: nowhere, source })
+fn nowhere(source: io::Error) -> ListenError {
+    ListenError::Other { address: SocketAddr::new(ANY_IPV4, 0), source }
 }
 
 fn is_ipv6_missing(error: &ListenError) -> bool {
@@ -220,15 +321,19 @@ fn is_ipv6_missing(error: &ListenError) -> bool {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
 
     const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     const WANTED: Wanted = Wanted { backlog: 16, flag: "--port" };
 
+    fn address_of(listener: &Socket) -> SocketAddr {
+        Endpoint::of(listener).unwrap().tcp().unwrap()
+    }
+
     #[test]
     fn a_group_of_our_own_user_on_the_port_is_noticed() {
         let first = WANTED.group_head(LOOPBACK).unwrap();
-        let address = first.local_addr().unwrap();
+        let address = address_of(&first);
         WANTED.group_member(address).unwrap();
         let error = WANTED.group_head(address).unwrap_err();
         assert_eq!(
@@ -252,7 +357,7 @@ mod tests {
     #[test]
     fn a_closed_port_is_free_again_at_once() {
         let first = WANTED.alone(LOOPBACK).unwrap();
-        let address = first.local_addr().unwrap();
+        let address = address_of(&first);
         let mut client = TcpStream::connect(address).unwrap();
         first.set_nonblocking(false).unwrap();
         // The server closes first, so that the kernel keeps the connection for a minute.
@@ -267,7 +372,7 @@ mod tests {
     #[test]
     fn connections_wait_in_the_queue_after_the_door_is_closed() {
         let listener = WANTED.group_head(LOOPBACK).unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let client = TcpStream::connect(address_of(&listener)).unwrap();
         close_door(&listener);
         assert!(listener.accept().is_ok());
         drop(client);
@@ -277,7 +382,7 @@ mod tests {
     fn both_families_are_reached_by_default() {
         let any = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
         let Ok(listener) = WANTED.group_head(any) else { return };
-        let port = listener.local_addr().unwrap().port();
+        let port = address_of(&listener).port();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
     }
 

@@ -1,7 +1,7 @@
 //! Puts the pieces together: listeners, scoreboard, workers, control process, supervisor.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
@@ -11,8 +11,10 @@ use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{IoChoice, Reserved, WorkerOptions, prove_ring};
 use serde_json::{Value, json};
 
+use crate::activation::Passed;
 use crate::child::{Failure, with_causes};
 use crate::config::{Config, ProbePort};
+use crate::endpoint::Endpoint;
 use crate::errand;
 use crate::exit::Exit;
 use crate::handover::Received;
@@ -142,19 +144,16 @@ impl Server {
 struct Parts {
     config: Arc<Config>,
     board: Scoreboard,
+    /// Whether all workers accept from the same socket.
+    shares_listener: bool,
     /// Static part of `/status`.
     status: Value,
 }
 
 impl Parts {
-    fn new(
-        config: Config,
-        board: Scoreboard,
-        outlook: &Outlook,
-        addresses: (SocketAddr, Option<SocketAddr>),
-    ) -> Self {
-        let status = status(&config, outlook, addresses);
-        Self { config: Arc::new(config), board, status }
+    fn new(config: Config, board: Scoreboard, outlook: &Outlook, listeners: &Listeners) -> Self {
+        let status = status(&config, outlook, addresses(listeners));
+        Self { config: Arc::new(config), board, shares_listener: listeners.is_shared(), status }
     }
 }
 
@@ -176,6 +175,7 @@ fn run_worker<A: Application>(
         limits: config.limits.clone(),
         io: config.io,
         pin,
+        shares_listener: parts.shares_listener,
         reserved: (config.probe_port == ProbePort::Integrated).then(|| reserved(parts)),
     };
     let context = WorkerContext {
@@ -194,7 +194,7 @@ fn run_worker<A: Application>(
 
 /// Probes on the application's port.
 fn reserved(parts: &Parts) -> Reserved {
-    let Parts { config, board, status } = parts.clone();
+    let Parts { config, board, status, .. } = parts.clone();
     Arc::new(move |head| {
         hurricane_control::answer(head, &config.paths, &config.verdict, &status, &board)
     })
@@ -203,7 +203,7 @@ fn reserved(parts: &Parts) -> Reserved {
 /// The one call into the control crate.
 fn run_control(parts: &Parts, checks: Vec<Check>, station: Station) -> Result<(), Failure> {
     let options = ControlOptions {
-        listeners: station.listener.into_iter().collect(),
+        listeners: station.listener.into_iter().map(TcpListener::from).collect(),
         paths: parts.config.paths.clone(),
         limits: parts.config.verdict.clone(),
         checks,
@@ -265,13 +265,13 @@ fn supervise(
 ) -> Result<Exit, StartError> {
     process::raise_open_files();
     let signals = Signals::take().map_err(StartError::Signals)?;
-    let (listeners, bound) = Listeners::bind(&config)?;
+    let (listeners, bound) = Listeners::bind(&config, Passed::take().map_err(ListenError::from)?)?;
     if listeners.without_ipv6 {
         tracing::warn!("this host has no IPv6; listening on 0.0.0.0 only");
     }
     let board = Scoreboard::new(config.workers_max.get())?;
-    let addresses = (listeners.app, listeners.probes);
-    let parts = Parts::new(config, board, outlook, addresses);
+    let addresses = addresses(&listeners);
+    let parts = Parts::new(config, board, outlook, &listeners);
     let config = &*parts.config;
     let launcher = launcher(&parts);
     let seats = bound.workers.into_iter().map(Seat::new).collect();
@@ -301,7 +301,8 @@ fn go_on(
     let signals = Signals::take_over(&received.handover.blocked).map_err(StartError::Signals)?;
     let board = received.board()?;
     let listeners = Listeners::adopt(&config, &received.handover.listening);
-    let parts = Parts::new(config, board, outlook, (listeners.app, listeners.probes));
+    Passed::forget();
+    let parts = Parts::new(config, board, outlook, &listeners);
     let launcher = launcher(&parts);
     let seats = Seat::all_of(&received).map_err(StartError::Handover)?;
     let control = ControlSeat::of(&received).map_err(StartError::Handover)?;
@@ -362,16 +363,12 @@ fn engine_outlook(io: IoChoice) -> Result<Outlook, StartError> {
     }
 }
 
-fn status(
-    config: &Config,
-    outlook: &Outlook,
-    addresses: (SocketAddr, Option<SocketAddr>),
-) -> Value {
+fn status(config: &Config, outlook: &Outlook, addresses: (&Endpoint, Option<&Endpoint>)) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": process::id(),
         "app": addresses.0.to_string(),
-        "probes": addresses.1.map(|address| address.to_string()),
+        "probes": addresses.1.map(ToString::to_string),
         "threads": config.threads,
         "io": config.io.to_string(),
         "engine": outlook.engine.as_str(),
@@ -381,11 +378,16 @@ fn status(
     })
 }
 
+/// Where the application is served and probes are answered.
+fn addresses(listeners: &Listeners) -> (&Endpoint, Option<&Endpoint>) {
+    (&listeners.app, listeners.probes.as_ref())
+}
+
 /// The start line.
 fn log_start(
     config: &Config,
     outlook: &Outlook,
-    (app, probes): (SocketAddr, Option<SocketAddr>),
+    (app, probes): (&Endpoint, Option<&Endpoint>),
     board: &Scoreboard,
 ) {
     let engines: Vec<Engine> = board.read_workers().iter().map(|slot| slot.engine).collect();
@@ -402,7 +404,7 @@ fn log_start(
         engine_because = reason,
         pin = config.pin.reason,
         app = %app,
-        probes = probes.map_or_else(|| "off".to_owned(), |address| address.to_string()),
+        probes = probes.map_or_else(|| "off".to_owned(), ToString::to_string),
         "serving"
     );
 }

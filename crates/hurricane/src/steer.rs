@@ -6,8 +6,9 @@
 #![expect(unsafe_code, reason = "neither nix nor socket2 has SO_ATTACH_REUSEPORT_CBPF")]
 
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+
+use socket2::Socket;
 
 /// Instructions of classic BPF (linux/bpf_common.h, linux/filter.h).
 const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -20,7 +21,7 @@ const RANDOM: u32 = 0xffff_f000 + 56;
 /// From now on the group that `member` belongs to gives new connections to its first `count`
 /// listeners, in the order in which they began to listen. For a group that has fewer the kernel
 /// chooses by hash.
-pub(crate) fn steer_to_first(member: &TcpListener, count: usize) -> io::Result<()> {
+pub(crate) fn steer_to_first(member: &Socket, count: usize) -> io::Result<()> {
     let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     let instruction = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
     let mut program =
@@ -43,22 +44,22 @@ pub(crate) fn steer_to_first(member: &TcpListener, count: usize) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::{Domain, Socket, Type};
+    use socket2::{Domain, Type};
     use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-    fn member(port: u16) -> TcpListener {
+    fn member(port: u16) -> Socket {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_port(true).unwrap();
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
         socket.listen(128).unwrap();
         socket.set_nonblocking(true).unwrap();
-        socket.into()
+        socket
     }
 
     #[test]
     fn a_listener_that_is_to_close_gets_no_connection() {
         let first = member(0);
-        let address = first.local_addr().unwrap();
+        let address = first.local_addr().unwrap().as_socket().unwrap();
         let group = [first, member(address.port()), member(address.port())];
         let accepted = |count: usize| -> [usize; 3] {
             let clients: Vec<_> =

@@ -19,7 +19,6 @@ mod seat;
 mod weighing;
 
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -27,6 +26,7 @@ use std::time::{Duration, Instant};
 use hurricane_scoreboard::{Monotonic, Scoreboard};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use socket2::Socket;
 
 use crate::child::{Child, Order};
 use crate::config::Config;
@@ -182,7 +182,7 @@ impl<'a> Supervisor<'a> {
         if !self.control.wanted {
             return;
         }
-        let listener = self.control.listener.as_ref().map(TcpListener::try_clone).transpose();
+        let listener = self.control.listener.as_ref().map(Socket::try_clone).transpose();
         let started = listener.and_then(|listener| self.start(ChildRole::Control, listener));
         match started {
             Ok(child) => self.control.child = Some(child),
@@ -246,7 +246,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Starts a child. Does not return in a forked one.
-    fn start(&mut self, role: ChildRole, listener: Option<TcpListener>) -> io::Result<Child> {
+    fn start(&mut self, role: ChildRole, listener: Option<Socket>) -> io::Result<Child> {
         let supervisor = process::id();
         let (ours, theirs) = UnixStream::pair()?;
         let launcher = self.launcher;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -197,6 +198,26 @@ pub(crate) fn path(text: &str) -> Result<String, String> {
     Ok(format!("/{bare}"))
 }
 
+/// Where a socket's file is to be; its absolute path.
+pub(crate) fn socket_path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.ends_with('/') {
+        return Err("the path of a socket, such as /run/shop/web.sock".to_owned());
+    }
+    std::path::absolute(text).map_err(|error| format!("a path ({error})"))
+}
+
+/// Permissions of a socket's file. Without its owner's they are a mistake: of a number that a
+/// Django setting wrote with `0o`, decimal digits arrive here.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777 && mode & 0o600 == 0o600)
+        .ok_or_else(|| {
+            "permissions in octal, as a text, which let the owner read and write, such as 660"
+                .to_owned()
+        })
+}
+
 /// An address or a host name to listen on, brackets around IPv6 allowed.
 pub(crate) fn host(text: &str) -> Result<String, String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -285,6 +306,24 @@ mod tests {
         for text in ["", "/", "/a b", "/a?b", "/a#b", "/%61", "/é"] {
             assert!(path(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn modes_are_octal_texts_that_let_the_owner_in() {
+        for text in ["660", "0660", "0o660"] {
+            assert_eq!(mode(text), Ok(0o660), "{text}");
+        }
+        // What the numbers 0o600, 0o660, 0o666, 0o770 and 0o777 look like in decimal.
+        for text in ["384", "432", "438", "504", "511", "", "rw", "1777", "60"] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_socket_has_an_absolute_path() {
+        assert_eq!(socket_path("/run/web.sock"), Ok(PathBuf::from("/run/web.sock")));
+        assert!(socket_path("web.sock").unwrap().is_absolute());
+        assert!(socket_path("").is_err() && socket_path("/run/").is_err());
     }
 
     #[test]

@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use hurricane_http::{Application, Body, Limits, Request, Response, service};
 use hurricane_scoreboard::{Scoreboard, SlotReading, WorkerState};
 use hurricane_worker::{IoChoice, STOP_ORDER, WorkerError, WorkerOptions, prove_ring, run};
+use socket2::Socket;
 
 /// A worker on a thread of its own.
 pub(crate) struct Harness {
-    pub(crate) address: SocketAddr,
+    /// None of a Unix domain socket.
+    address: Option<SocketAddr>,
     pub(crate) board: Scoreboard,
+    slot: usize,
     pub(crate) orders: UnixStream,
     pub(crate) thread: Option<JoinHandle<Result<(), WorkerError>>>,
 }
@@ -30,20 +33,30 @@ impl Harness {
         limits: Limits,
         make: fn() -> A,
     ) -> Self {
-        let address = listener.local_addr().unwrap();
         let board = Scoreboard::new(1).unwrap();
-        board.server().set_workers_target(1);
+        let options =
+            WorkerOptions { limits, io, pin: None, shares_listener: false, reserved: None };
+        Self::in_slot((board, 0), options, listener.into(), make)
+    }
+
+    pub(crate) fn in_slot<A: Application>(
+        (board, slot): (Scoreboard, usize),
+        options: WorkerOptions,
+        listener: Socket,
+        make: fn() -> A,
+    ) -> Self {
+        let address = listener.local_addr().unwrap().as_socket();
         let (orders, theirs) = UnixStream::pair().unwrap();
-        let options = WorkerOptions { limits, io, pin: None, reserved: None };
         let shared = board.clone();
-        let thread = std::thread::spawn(move || run(options, listener, &shared, 0, theirs, make));
-        let harness = Self { address, board, orders, thread: Some(thread) };
+        let thread =
+            std::thread::spawn(move || run(options, listener, &shared, slot, theirs, make));
+        let harness = Self { address, board, slot, orders, thread: Some(thread) };
         harness.until("the worker serves", |harness| harness.state() == WorkerState::Serving);
         harness
     }
 
     pub(crate) fn reading(&self) -> SlotReading {
-        self.board.slot(0).unwrap().read()
+        self.board.slot(self.slot).unwrap().read()
     }
 
     pub(crate) fn state(&self) -> WorkerState {
@@ -58,8 +71,12 @@ impl Harness {
         }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.unwrap()
+    }
+
     pub(crate) fn connect(&self) -> Client {
-        Client::of(TcpStream::connect(self.address).unwrap())
+        Client::of(TcpStream::connect(self.address()).unwrap())
     }
 
     pub(crate) fn order(&mut self, order: u8) {

@@ -74,7 +74,7 @@ fn a_retired_worker_leaves_its_queue_to_the_successor() {
 fn no_request_is_lost_while_workers_take_turns_on_a_socket() {
     on_both(|io| {
         let (mut server, kept) = shared(io, Limits::default());
-        let address = server.address;
+        let address = server.address();
         let done = Arc::new(AtomicBool::new(false));
         let clients: Vec<_> = (0..4)
             .map(|_| {
@@ -137,7 +137,7 @@ fn a_worker_that_leaves_its_group_serves_its_accept_queue() {
         let late: Vec<_> = (0..20).map(|_| server.connect()).collect();
         server.order(LEAVE_ORDER);
         server.until("it has left", |server| server.state() == WorkerState::Stopping);
-        assert!(TcpStream::connect(server.address).is_err());
+        assert!(TcpStream::connect(server.address()).is_err());
         for mut client in late {
             assert_last_answer(&mut client);
         }

@@ -4,3 +4,4 @@ mod age;
 mod harness;
 mod leave;
 mod serve;
+mod shared;

@@ -190,7 +190,7 @@ fn a_stopping_worker_serves_its_accept_queue() {
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
             assert_eq!(client.response().1, b"empty");
         }
-        let address = server.address;
+        let address = server.address();
         server.join();
         assert!(TcpStream::connect(address).is_err());
     });

@@ -8,7 +8,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::child::{Child, Order};
 use crate::findings::name_requests;
-use crate::listener::close_door;
 use crate::process;
 use crate::stop::Step;
 use crate::supervisor::Supervisor;
@@ -53,7 +52,7 @@ impl Supervisor<'_> {
             }
         }
         for seat in &self.seats {
-            seat.listener.iter().for_each(close_door);
+            seat.listener.iter().for_each(|listener| self.listeners.close_door(listener));
         }
         self.tell_workers(Order::Stop);
         for seat in &mut self.seats {

@@ -90,7 +90,10 @@ impl Supervisor<'_> {
     fn grow(&mut self, to: usize) {
         for index in self.seats.len()..to {
             self.steer(self.resizing.admitted);
-            match self.listeners.another() {
+            let Some(first) = self.seats.first().and_then(|seat| seat.listener.as_ref()) else {
+                return;
+            };
+            match self.listeners.another(first) {
                 Ok(listener) => {
                     self.seats.push(Seat::new(listener));
                     self.start_worker(index);
@@ -119,12 +122,16 @@ impl Supervisor<'_> {
         self.steer(self.resizing.admitted);
         for seat in self.seats.split_off(to) {
             if let Some(placed) = seat.worker {
-                self.let_leave(placed, Order::Leave);
+                let order = if self.listeners.is_shared() { Order::Retire } else { Order::Leave };
+                self.let_leave(placed, order);
             }
         }
     }
 
     fn steer(&self, count: usize) {
+        if self.listeners.is_shared() {
+            return;
+        }
         let Some(listener) = self.seats.first().and_then(|seat| seat.listener.as_ref()) else {
             return;
         };

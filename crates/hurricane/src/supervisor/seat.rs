@@ -1,9 +1,9 @@
 //! Workers and the control process as the supervisor sees them.
 
-use std::net::TcpListener;
 use std::time::Instant;
 
 use hurricane_scoreboard::Replaced;
+use socket2::Socket;
 
 use crate::backoff::Backoff;
 use crate::child::Child;
@@ -19,7 +19,7 @@ pub(crate) struct Placed {
 /// A worker's place: its listener, and who serves there.
 pub(crate) struct Seat {
     /// Kept until the server stops accepting.
-    pub(super) listener: Option<TcpListener>,
+    pub(super) listener: Option<Socket>,
     pub(super) worker: Option<Placed>,
     /// Starts beside the worker, to replace it; both accept from the same listener.
     pub(super) successor: Option<Placed>,
@@ -41,7 +41,7 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(listener: TcpListener) -> Self {
+    pub(crate) fn new(listener: Socket) -> Self {
         Self {
             listener: Some(listener),
             worker: None,
@@ -71,7 +71,7 @@ pub(super) struct Leaving {
 pub(crate) struct ControlSeat {
     /// Whether there is to be one.
     pub(super) wanted: bool,
-    pub(super) listener: Option<TcpListener>,
+    pub(super) listener: Option<Socket>,
     pub(super) child: Option<Child>,
     pub(super) backoff: Backoff,
     pub(super) due: Option<Instant>,
@@ -80,7 +80,7 @@ pub(crate) struct ControlSeat {
 }
 
 impl ControlSeat {
-    pub(crate) fn new(wanted: bool, listener: Option<TcpListener>) -> Self {
+    pub(crate) fn new(wanted: bool, listener: Option<Socket>) -> Self {
         Self {
             wanted,
             listener,

@@ -1,49 +1,161 @@
-//! Where a response ends: by its Content-Length or its last chunk.
+//! Where a response ends: by its Content-Length, its last chunk, or the end of the connection.
 //!
-//! No more than one response is ever under way on a connection, so bytes behind its end are an
-//! error of the server, and a chunked body ends where the bytes end with the last chunk.
+//! Fed piece by piece and keeping nothing but the head, so that a stream of any length is read to
+//! its end without being held.
 
-use memchr::memmem;
+/// A head or chunk line that is longer is not what this load is about.
+const LINE_BYTES_MAX: usize = 64 << 10;
 
-const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
-
-#[derive(Debug, PartialEq)]
-pub(crate) enum Framing {
-    Partial,
-    Whole { status: u16 },
-    Malformed(&'static str),
+/// A response that has arrived to its last byte.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body_bytes: u64,
+    /// Whether no further response follows on this connection.
+    pub(crate) closes: bool,
 }
 
-/// `bytes`: everything that was received since the request was sent.
-pub(crate) fn frame(bytes: &[u8]) -> Framing {
-    let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
-        return Framing::Partial;
-    };
-    let Some(status) = status(bytes) else {
-        return Framing::Malformed("no status line");
-    };
-    let fields = &bytes[..end];
-    let body = &bytes[end + 4..];
-    if let Some(length) = value(fields, b"content-length").and_then(decimal) {
-        return match body.len().cmp(&length) {
-            std::cmp::Ordering::Less => Framing::Partial,
-            std::cmp::Ordering::Equal => Framing::Whole { status },
-            std::cmp::Ordering::Greater => Framing::Malformed("body exceeds its content-length"),
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    awaited: Awaited,
+    /// The beginning of a head or line whose end has not arrived.
+    partial: Vec<u8>,
+    status: u16,
+    body_bytes: u64,
+    closes: bool,
+}
+
+#[derive(Debug, Default)]
+enum Awaited {
+    #[default]
+    Head,
+    /// So many bytes of a body with a length.
+    Body(u64),
+    ChunkLine,
+    /// So many bytes of a chunk, and its line end.
+    Chunk(u64),
+    Trailer,
+    Close,
+}
+
+impl Parser {
+    /// Takes bytes up to the end of a response off `rest`; none while it has not arrived.
+    pub(crate) fn feed(&mut self, rest: &mut &[u8]) -> Result<Option<Response>, &'static str> {
+        loop {
+            match self.awaited {
+                Awaited::Head => {
+                    let Some(head) = take(&mut self.partial, rest, b"\r\n\r\n")? else {
+                        return Ok(None);
+                    };
+                    self.begin(&head)?;
+                }
+                Awaited::Body(left) => {
+                    let left = left - self.skip(rest, left);
+                    self.awaited = Awaited::Body(left);
+                    return Ok((left == 0).then(|| self.conclude()));
+                }
+                Awaited::ChunkLine => {
+                    let Some(line) = take(&mut self.partial, rest, b"\r\n")? else {
+                        return Ok(None);
+                    };
+                    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+                    let digits = std::str::from_utf8(digits.trim_ascii()).unwrap_or_default();
+                    self.awaited = match u64::from_str_radix(digits, 16) {
+                        Ok(0) => Awaited::Trailer,
+                        Ok(length) => Awaited::Chunk(length + 2),
+                        Err(_) => return Err("a chunk has no length"),
+                    };
+                }
+                Awaited::Chunk(left) => {
+                    let left = left - self.skip(rest, left);
+                    self.awaited = Awaited::Chunk(left);
+                    if left > 0 {
+                        return Ok(None);
+                    }
+                    self.body_bytes -= 2;
+                    self.awaited = Awaited::ChunkLine;
+                }
+                Awaited::Trailer => match take(&mut self.partial, rest, b"\r\n")? {
+                    None => return Ok(None),
+                    Some(line) if line.is_empty() => return Ok(Some(self.conclude())),
+                    Some(_) => {}
+                },
+                Awaited::Close => {
+                    self.skip(rest, u64::MAX);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// The response that the end of the connection has ended, if it is one that may end so.
+    pub(crate) fn close(&mut self) -> Option<Response> {
+        matches!(self.awaited, Awaited::Close).then(|| self.conclude())
+    }
+
+    fn begin(&mut self, head: &[u8]) -> Result<(), &'static str> {
+        let version = head.get(..9).unwrap_or_default();
+        if version != b"HTTP/1.1 " && version != b"HTTP/1.0 " {
+            return Err("no status line");
+        }
+        let status = head.get(9..12).and_then(decimal).and_then(|code| u16::try_from(code).ok());
+        self.status = status.ok_or("no status code")?;
+        let connection = value(head, b"connection").unwrap_or_default();
+        self.closes = match version {
+            b"HTTP/1.0 " => !connection.eq_ignore_ascii_case(b"keep-alive"),
+            _ => connection.eq_ignore_ascii_case(b"close"),
         };
+        self.awaited = if let Some(length) = value(head, b"content-length") {
+            Awaited::Body(decimal(length).ok_or("content-length is no number")?)
+        } else if value(head, b"transfer-encoding").is_some() {
+            Awaited::ChunkLine
+        } else if self.closes {
+            Awaited::Close
+        } else {
+            return Err("neither content-length nor transfer-encoding");
+        };
+        Ok(())
     }
-    if value(fields, b"transfer-encoding").is_none() {
-        return Framing::Malformed("neither content-length nor transfer-encoding");
+
+    /// Takes at most so many bytes of the body, and says how many there were.
+    fn skip(&mut self, rest: &mut &[u8], most: u64) -> u64 {
+        let length = rest.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+        *rest = &rest[length..];
+        self.body_bytes += length as u64;
+        length as u64
     }
-    // The line end of an empty body's only chunk is that of the head.
-    match bytes[end + 2..].ends_with(LAST_CHUNK) {
-        true => Framing::Whole { status },
-        false => Framing::Partial,
+
+    fn conclude(&mut self) -> Response {
+        let Self { status, body_bytes, closes, .. } = *self;
+        *self = Self { partial: std::mem::take(&mut self.partial), ..Self::default() };
+        Response { status, body_bytes, closes }
     }
 }
 
-fn status(bytes: &[u8]) -> Option<u16> {
-    let code = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
-    u16::try_from(decimal(code)?).ok()
+/// What precedes a delimiter, which is taken too; none while it has not arrived.
+fn take<'bytes>(
+    partial: &mut Vec<u8>,
+    rest: &mut &'bytes [u8],
+    delimiter: &[u8],
+) -> Result<Option<std::borrow::Cow<'bytes, [u8]>>, &'static str> {
+    if partial.is_empty()
+        && let Some(end) = memchr::memmem::find(rest, delimiter)
+    {
+        let found = &rest[..end];
+        *rest = &rest[end + delimiter.len()..];
+        return Ok(Some(found.into()));
+    }
+    let known = partial.len();
+    partial.extend_from_slice(rest);
+    let from = known.saturating_sub(delimiter.len() - 1);
+    let Some(end) = memchr::memmem::find(&partial[from..], delimiter) else {
+        *rest = &[];
+        return if partial.len() > LINE_BYTES_MAX { Err("a line without end") } else { Ok(None) };
+    };
+    *rest = &rest[from + end + delimiter.len() - known..];
+    let found = partial[..from + end].to_vec();
+    partial.clear();
+    Ok(Some(found.into()))
 }
 
 /// The value of a field; `name` is in lower case.
@@ -60,7 +172,7 @@ fn value<'head>(head: &'head [u8], name: &[u8]) -> Option<&'head [u8]> {
     None
 }
 
-fn decimal(digits: &[u8]) -> Option<usize> {
+fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
@@ -68,37 +180,59 @@ fn decimal(digits: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Whole, the response is what is expected; every shorter piece of it is partial.
-    fn check(response: &[u8], expected: &Framing) {
-        assert_eq!(frame(response), *expected);
-        for length in 0..response.len() {
-            assert_eq!(frame(&response[..length]), Framing::Partial, "first {length} bytes");
+    fn response(status: u16, body_bytes: u64, closes: bool) -> Option<Response> {
+        Some(Response { status, body_bytes, closes })
+    }
+
+    /// Whole, and cut in two at every byte, it is what is expected, and what follows is left.
+    fn check(text: &str, expected: Option<Response>) {
+        let bytes = [text.as_bytes(), b"HTTP"].concat();
+        for cut in 0..text.len() {
+            let (mut parser, mut first) = (Parser::default(), &bytes[..cut]);
+            assert_eq!(parser.feed(&mut first), Ok(None), "{text} to {cut}");
+            assert!(first.is_empty(), "{text} to {cut} leaves {first:?}");
+            let mut second = &bytes[cut..];
+            assert_eq!(parser.feed(&mut second), Ok(expected), "{text} {cut}");
+            assert_eq!(second, b"HTTP", "{text} from {cut}");
         }
     }
 
     #[test]
     fn a_response_ends_by_its_content_length() {
-        let response = b"HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 5\r\n\r\nhello";
-        check(response, &Framing::Whole { status: 200 });
-        check(b"HTTP/1.1 204 No\r\ncontent-length:0\r\n\r\n", &Framing::Whole { status: 204 });
+        let text = "HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 5\r\n\r\nhello";
+        check(text, response(200, 5, false));
+        check("HTTP/1.1 204 No\r\ncontent-length:0\r\n\r\n", response(204, 0, false));
     }
 
     #[test]
-    fn a_chunked_response_ends_with_its_last_chunk() {
-        let head = "HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n";
-        check(format!("{head}5\r\nhello\r\n0\r\n\r\n").as_bytes(), &Framing::Whole { status: 500 });
-        check(format!("{head}0\r\n\r\n").as_bytes(), &Framing::Whole { status: 500 });
+    fn a_chunked_response_ends_behind_its_trailer() {
+        let head = "HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+        check(&format!("{head}5\r\nhello\r\n0\r\n\r\n"), response(500, 5, true));
+        check(
+            &format!("{head}a;b=c\r\n0\r\n\r\n34567\r\n1\r\nx\r\n0\r\n\r\n"),
+            response(500, 11, true),
+        );
+        check(&format!("{head}0\r\nA: b\r\n\r\n"), response(500, 0, true));
     }
 
     #[test]
-    fn bytes_behind_a_response_are_an_error() {
-        let response = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhello";
-        assert!(matches!(frame(response), Framing::Malformed(_)));
+    fn a_response_of_the_old_version_may_end_with_its_connection() {
+        let mut rest = &b"HTTP/1.0 200 OK\r\n\r\nhello"[..];
+        let mut parser = Parser::default();
+        assert_eq!(parser.feed(&mut rest), Ok(None));
+        assert_eq!(parser.close(), response(200, 5, true));
+        assert_eq!(parser.close(), None);
     }
 
     #[test]
-    fn a_response_without_a_length_is_an_error() {
-        let response = b"HTTP/1.1 200 OK\r\nX-Content-Length: 4\r\n\r\n";
-        assert!(matches!(frame(response), Framing::Malformed(_)));
+    fn what_is_no_response_is_an_error() {
+        for text in [
+            "HTTP/1.1 200 OK\r\nX-Content-Length: 4\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n",
+            "HTTP/2 200\r\nContent-Length: 4\r\n\r\n",
+        ] {
+            assert!(Parser::default().feed(&mut text.as_bytes()).is_err(), "{text}");
+        }
     }
 }

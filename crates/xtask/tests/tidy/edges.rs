@@ -44,8 +44,8 @@ const RESERVED: [(&str, &[&str]); 8] = [
     ("io-uring", &["hurricane-worker"]),
     ("monoio", &["hurricane-worker"]),
     ("pyo3", &["hurricane-python"]),
-    ("tokio", &["hurricane-control"]),
-    ("tokio-uring", &["hurricane-control"]),
+    ("tokio", &["hurricane-control", "hurricane-loadtest"]),
+    ("tokio-uring", &["hurricane-control", "hurricane-loadtest"]),
 ];
 
 #[test]

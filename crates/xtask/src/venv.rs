@@ -20,8 +20,16 @@ pub(crate) struct Venv {
 impl Venv {
     /// Makes the environment unless it is there.
     pub(crate) fn of(interpreter: &Interpreter) -> anyhow::Result<Self> {
-        let directory = checkout::target().join(format!("venv-{}", interpreter.name()));
-        let venv = Self { directory };
+        Self::at(&format!("venv-{}", interpreter.name()), interpreter)
+    }
+
+    /// One more, for Django-Hurricane: its module has the name of ours.
+    pub(crate) fn legacy_of(interpreter: &Interpreter) -> anyhow::Result<Self> {
+        Self::at(&format!("venv-legacy-{}", interpreter.name()), interpreter)
+    }
+
+    fn at(name: &str, interpreter: &Interpreter) -> anyhow::Result<Self> {
+        let venv = Self { directory: checkout::target().join(name) };
         let made_by = interpreter.executable.display().to_string();
         if !venv.is_stamped("python", &made_by) {
             let mut make = Command::new(&interpreter.executable);

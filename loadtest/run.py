@@ -198,6 +198,8 @@ def _compare(
             try:
                 server = stack.enter_context(started)
             except NotInstalledError as error:
+                if subject is args.ours:
+                    raise
                 found.missing[subject.name] = str(error)
                 continue
             running[subject.name] = server

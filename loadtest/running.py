@@ -94,7 +94,9 @@ def serve(subject: Subject, service: Service, site: Site) -> Iterator[Server]:
     )
     command = subject.command(site.places, start)
     if command is None:
-        raise NotInstalledError(f"{subject.kind} is not installed")
+        raise NotInstalledError(
+            f"{subject.kind} is not installed; --rivals all installs what can be"
+        )
     log = site.scratch / f"{subject.kind}.log"
     began = time.monotonic()
     with log.open("wb") as output:

@@ -19,7 +19,7 @@ const REGISTER: u32 = libc::SYS_io_uring_register as u32;
 
 impl Refusal {
     /// Makes the program of `command` run under a filter that refuses all three calls.
-    pub(crate) fn install(self, command: &mut Command) {
+    pub fn install(self, command: &mut Command) {
         let errno = match self {
             Self::Eperm => libc::EPERM,
             Self::Enosys => libc::ENOSYS,

@@ -68,9 +68,11 @@ fn generator() -> anyhow::Result<()> {
     step::run(cargo().args(["build", "--release", "--package", GENERATOR]))
 }
 
+/// Whether more than the rival of every change takes part.
 fn wants_everyone(arguments: &[OsString]) -> bool {
+    let starts = ["--all", "--rivals", "native", "client"];
     let texts = arguments.iter().filter_map(|each| each.to_str());
-    texts.into_iter().any(|text| text == "--all" || text.starts_with("--rivals"))
+    texts.into_iter().any(|text| starts.iter().any(|start| text.starts_with(start)))
 }
 
 /// Everyone that can be installed. Who cannot be is missing from the tables, which say so.
@@ -92,4 +94,24 @@ fn rivals(venv: &Venv) -> anyhow::Result<()> {
 
 fn native_example() -> anyhow::Result<()> {
     step::run(cargo().args(["build", "--release", "--package=hurricane", "--example=native"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: &[&str], expected: bool) {
+        let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
+        assert_eq!(wants_everyone(&arguments), expected, "{arguments:?}");
+    }
+
+    #[test]
+    fn rivals_are_installed_when_they_take_part() {
+        check(&["--gate"], false);
+        check(&["django", "--connections", "8"], false);
+        check(&["django", "--rivals=all"], true);
+        check(&["native-churn"], true);
+        check(&["--experiment", "client"], true);
+        check(&["--all"], true);
+    }
 }

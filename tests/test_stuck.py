@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -210,11 +211,11 @@ def test_json_has_the_stacks_in_one_field(start_once: Starter) -> None:
     assert " in block\n" in said["stacks"]
 
 
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A real cgroup without a quota yet, where we may make one."""
+@contextmanager
+def group(controller: str) -> Iterator[Path]:
+    """A real cgroup without limits yet, where we may make one."""
     unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
-    parent = Path("/sys/fs/cgroup" if unified else "/sys/fs/cgroup/cpu")
+    parent = Path("/sys/fs/cgroup" if unified else f"/sys/fs/cgroup/{controller}")
     group = parent / f"hurricane-stuck-{os.getpid()}"
     try:
         group.mkdir()
@@ -223,6 +224,11 @@ def group() -> Iterator[Path]:
     yield group
     wait_until(lambda: (group / "cgroup.procs").read_text() == "", 10, "the cgroup to be empty")
     group.rmdir()
+
+
+def enter(group: Path) -> tuple[str, ...]:
+    """Starts what follows inside the cgroup."""
+    return ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group))
 
 
 def set_quota(group: Path, percent: int | None) -> None:
@@ -234,20 +240,40 @@ def set_quota(group: Path, percent: int | None) -> None:
         (group / "cpu.cfs_quota_us").write_text(quota or "-1")
 
 
-def test_a_worker_without_cpu_quota_is_said_to_be_so(group: Path) -> None:
-    enter = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group))
+def test_a_worker_without_cpu_quota_is_said_to_be_so() -> None:
     starter = Starter("any")
-    try:
-        server = starter(*ONE_THREAD, "--workers", "1", prefix=enter)
-        (worker,) = server.workers()
-        send(server, "/spin")
-        server.wait_for_lines("spinning", 1)
-        set_quota(group, 8)
-        text = record(server)
-        set_quota(group, None)
-        assert "cause=out of CPU quota in " in text
-        assert " in spin" in text
-        replaced(server, worker)
-    finally:
-        set_quota(group, None)
-        starter.end()
+    with group("cpu") as cpu:
+        try:
+            server = starter(*ONE_THREAD, "--workers", "1", prefix=enter(cpu))
+            (worker,) = server.workers()
+            send(server, "/spin")
+            server.wait_for_lines("spinning", 1)
+            set_quota(cpu, 8)
+            text = record(server)
+            set_quota(cpu, None)
+            assert "cause=out of CPU quota in " in text
+            assert " in spin" in text
+            replaced(server, worker)
+        finally:
+            set_quota(cpu, None)
+            starter.end()
+
+
+def test_a_worker_that_the_kernel_killed_for_its_memory_is_said_to_be_so() -> None:
+    starter = Starter("any")
+    with group("memory") as memory:
+        limits = [memory / name for name in ("memory.max", "memory.limit_in_bytes")]
+        limit = next((path for path in limits if path.exists()), None)
+        if limit is None:
+            pytest.skip("the cgroup has no memory controller")
+        limit.write_text(str(256 << 20))
+        try:
+            server = starter("--workers", "1", prefix=enter(memory))
+            (worker,) = server.workers()
+            send(server, f"/allocate?size={1 << 30}")
+            died = wait_until(lambda: server.lines_with(DIED), 15)
+            assert "killed by the kernel: out of memory" in died[0]
+            assert 'requests="GET /allocate for ' in died[0]
+            replaced(server, worker)
+        finally:
+            starter.end()

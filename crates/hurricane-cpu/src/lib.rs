@@ -36,7 +36,7 @@ mod workers;
 pub use affinity::{CpuSet, PinError, affinity_mask, pin_current_thread};
 pub use bound::{Bound, Origin};
 pub use cgroup::CgroupCpus;
-pub use memory::{MemoryLimit, memory_limit};
+pub use memory::{MemoryLimit, memory_limit, out_of_memory_kills};
 pub use pin::{PinMode, PinModeError, PinPlan, pin_plan};
 pub use quantity::{MilliCpus, QuantityError};
 pub use root::Root;

@@ -1,4 +1,5 @@
-//! The memory limit of our cgroup and of every ancestor that we can see.
+//! The memory limit of our cgroup and of every ancestor that we can see, and whom it has cost its
+//! life.
 //!
 //! On v2 that is `memory.max`, where the kernel kills, and `memory.high`, where it slows us down;
 //! on v1 `memory.limit_in_bytes`, and the limit that `memory.stat` reports for all ancestors
@@ -35,6 +36,23 @@ pub fn memory_limit(root: &Root) -> Option<MemoryLimit> {
     }
     // Of two equal limits the one that kills counts.
     limits.into_iter().min_by_key(|limit| (limit.bytes, !limit.kills))
+}
+
+/// How many processes of our cgroup the kernel has killed for want of memory, whoever's limit it
+/// was; `None` where that is not counted.
+pub fn out_of_memory_kills(root: &Root) -> Option<u64> {
+    let cgroups = Cgroups::locate(root);
+    cgroups.levels("memory").into_iter().filter(|(_, level)| level.own).find_map(
+        |(version, own)| {
+            let file = match version {
+                CgroupVersion::V1 => "memory.oom_control",
+                CgroupVersion::V2 => "memory.events",
+            };
+            let text = cgroups.text(&own, file)?;
+            let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "))?;
+            count.trim().parse().ok()
+        },
+    )
 }
 
 fn limits_v2(cgroups: &Cgroups<'_>, level: &Level) -> impl Iterator<Item = MemoryLimit> {

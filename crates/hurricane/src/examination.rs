@@ -63,8 +63,8 @@ pub(crate) struct Findings {
 impl Examination {
     /// When to come back, if that is sooner than usual.
     pub(crate) fn due(&self) -> Option<Instant> {
-        // Who does not come is not called again and again.
-        self.due.filter(|due| *due > Instant::now())
+        // Who does not come (the server stops) is not called for ever.
+        self.due.filter(|due| due.elapsed() < ANSWER_TIME_MAX)
     }
 
     /// Goes on with the examination; returns what was found, once.

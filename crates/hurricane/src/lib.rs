@@ -53,6 +53,7 @@ mod image;
 mod launch;
 mod listener;
 mod logging;
+mod memory_kills;
 mod process;
 mod program;
 mod recycle;

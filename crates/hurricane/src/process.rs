@@ -32,6 +32,8 @@ pub(crate) enum How {
     Exited(i32),
     /// By the signal of this number.
     Killed(i32),
+    /// By the kernel's SIGKILL.
+    OutOfMemory,
 }
 
 impl How {
@@ -51,6 +53,7 @@ impl fmt::Display for How {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {number}"),
             },
+            Self::OutOfMemory => f.write_str("killed by the kernel: out of memory"),
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::exit::Exit;
 use crate::handover::Received;
 use crate::launch::{ChildRole, Launched, Launcher, Station};
 use crate::listener::Listeners;
+use crate::memory_kills::MemoryKills;
 use crate::process;
 use crate::program::Program;
 use crate::signal::Signals;
@@ -71,6 +72,7 @@ pub(crate) struct Supervisor<'a> {
     reloading: Reloading,
     /// Whether the stop was our own decision, because something is missing.
     gave_up: bool,
+    memory_kills: MemoryKills,
     /// Why the server has to end, decided in the middle of something.
     verdict: Option<Exit>,
     last_look: Instant,
@@ -100,6 +102,7 @@ impl<'a> Supervisor<'a> {
             weighing: Weighing::new(config.recycling, now),
             reloading: Reloading::default(),
             gave_up: false,
+            memory_kills: MemoryKills::new(),
             seats,
             leaving: Vec::new(),
             control,

@@ -18,6 +18,7 @@ urlpatterns = [
     path("block/<str:name>", views.block),
     path("spin", views.spin),
     path("compute", views.compute),
+    path("allocate", views.allocate),
     path("crash", views.crash),
     path("raise", views.fail),
     path("exit", views.leave),

@@ -153,6 +153,12 @@ def compute(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(sum(range(int(request.GET["count"])))), content_type="text/plain")
 
 
+def allocate(request: HttpRequest) -> HttpResponse:
+    """Fills so many bytes of memory."""
+    note("allocating", str(os.getpid()))
+    return HttpResponse(str(len(bytearray(b"x") * int(request.GET["size"]))))
+
+
 def crash(_request: HttpRequest) -> HttpResponse:
     """Reads where nothing is."""
     return HttpResponse(ctypes.string_at(0), content_type="text/plain")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fixture::Tree;
-use hurricane_cpu::{MemoryLimit, Throttling, memory_limit, throttling};
+use hurricane_cpu::{MemoryLimit, Throttling, memory_limit, out_of_memory_kills, throttling};
 
 const MEMORY_V1: &str = "/sys/fs/cgroup/memory";
 const UNLIMITED_V1: &str = "9223372036854771712\n";
@@ -49,6 +49,19 @@ fn an_ancestor_of_v1_that_leaves_its_children_alone_limits_nothing() {
         .file(&format!("{MEMORY_V1}/a/memory.use_hierarchy"), "0\n")
         .file(&format!("{MEMORY_V1}/a/memory.limit_in_bytes"), "4096\n");
     assert_eq!(memory_limit(&tree.root()), None);
+}
+
+#[test]
+fn who_was_killed_for_want_of_memory_is_counted() {
+    let events = "low 0\nhigh 0\nmax 9\noom 4\noom_kill 3\noom_group_kill 0\n";
+    let tree = Tree::v2("/a/b")
+        .file("/sys/fs/cgroup/a/b/memory.events", events)
+        .file("/sys/fs/cgroup/a/memory.events", "oom_kill 8\n");
+    assert_eq!(out_of_memory_kills(&tree.root()), Some(3));
+    let control = "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n";
+    let tree = Tree::v1("/a").file(&format!("{MEMORY_V1}/a/memory.oom_control"), control);
+    assert_eq!(out_of_memory_kills(&tree.root()), Some(2));
+    assert_eq!(out_of_memory_kills(&Tree::v2("/").root()), None);
 }
 
 #[test]

@@ -16,8 +16,10 @@ impl Supervisor<'_> {
     /// Takes note of children that have ended.
     pub(super) fn bury(&mut self) {
         if self.launcher.forks() {
+            self.memory_kills.look();
             while let Some(ended) = process::reap() {
-                self.bury_process(ended.pid, ended.how);
+                let how = self.memory_kills.explain(ended.how);
+                self.bury_process(ended.pid, how);
             }
             return;
         }

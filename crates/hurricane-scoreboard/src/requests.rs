@@ -35,6 +35,8 @@ pub struct ThreadName {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct RunningRequests {
+    /// `pthread_self` of the loop.
+    loop_pthread: AtomicU64,
     cells: [RequestCell; REQUESTS_NAMED_MAX],
 }
 
@@ -87,6 +89,17 @@ impl RunningRequests {
         cell.sequence.store(sequence.wrapping_add(1), Ordering::Release);
     }
 
+    /// By what name (`pthread_self`) a language runtime knows the worker's loop, which runs no
+    /// request.
+    pub fn set_loop(&self, pthread: u64) {
+        self.loop_pthread.store(pthread, Ordering::Relaxed);
+    }
+
+    /// See [`Self::set_loop`]; 0 when nothing was said.
+    pub fn loop_pthread(&self) -> u64 {
+        self.loop_pthread.load(Ordering::Relaxed)
+    }
+
     /// What application thread `index` ran has ended.
     pub fn end(&self, index: usize) {
         if let Some(cell) = self.cells.get(index) {
@@ -96,6 +109,7 @@ impl RunningRequests {
 
     /// Forgets what an earlier worker ran.
     pub(crate) fn clear(&self) {
+        self.set_loop(0);
         for index in 0..self.cells.len() {
             self.end(index);
         }
@@ -202,8 +216,11 @@ mod tests {
         requests.begin(0, THREAD, "PUT", b"/", at(30));
         let lines: Vec<_> = requests.read().into_iter().map(|request| request.line).collect();
         assert_eq!(lines, ["PUT /"]);
+        requests.set_loop(THREAD.pthread);
+        assert_eq!(requests.loop_pthread(), THREAD.pthread);
         requests.clear();
         assert!(requests.read().is_empty());
+        assert_eq!(requests.loop_pthread(), 0);
     }
 
     #[test]

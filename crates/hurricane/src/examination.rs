@@ -196,11 +196,13 @@ impl Patient<'_> {
         self.slot.set_hindrance(cause.hindrance());
         let stacks = match written {
             Err(why) => format!("none: {why}"),
-            Ok(written) => tell_stacks(&written.text, &scene(&requests, Some(last), now))
-                .unwrap_or_else(|| match written.is_whole {
-                    true => "none: no thread runs Python".into(),
-                    false => format!("none: it did not write within {ANSWER_TIME_MAX:?}"),
-                }),
+            Ok(written) => {
+                tell_stacks(&written.text, &scene(self.slot, &requests, Some(last), now))
+                    .unwrap_or_else(|| match written.is_whole {
+                        true => "none: no thread runs Python".into(),
+                        false => format!("none: it did not write within {ANSWER_TIME_MAX:?}"),
+                    })
+            }
         };
         let requests = name_requests(&requests, self.slot.read().running, now);
         Findings { cause: Some(display(cause)), requests, stacks: Some(display(stacks)) }
@@ -226,16 +228,17 @@ impl Remains {
         let stacks = stacks.filter(|_| how.is_some_and(How::is_crash));
         let text = stacks.map(StackFile::take).map(|written| written.text).unwrap_or_default();
         Self {
-            stacks: tell_stacks(&text, &scene(&requests, None, now)).map(display),
+            stacks: tell_stacks(&text, &scene(slot, &requests, None, now)).map(display),
             requests: name_requests(&requests, slot.read().running, now),
         }
     }
 }
 
 fn scene<'a>(
+    slot: &Slot,
     requests: &'a [RequestReading],
     vitals: Option<&'a Vitals>,
     now: Monotonic,
 ) -> Scene<'a> {
-    Scene { requests, vitals, now, main_thread: process::main_thread() }
+    Scene { requests, vitals, now, loop_pthread: slot.running_requests().loop_pthread() }
 }

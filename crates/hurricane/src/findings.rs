@@ -42,7 +42,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) vitals: Option<&'a Vitals>,
     pub(crate) now: Monotonic,
     /// `pthread_self` of the loop, which runs no Python: below its stack is what started us.
-    pub(crate) main_thread: u64,
+    pub(crate) loop_pthread: u64,
 }
 
 /// The stacks with what each thread does, threads with requests first; `None` when there is none.
@@ -67,7 +67,7 @@ pub(crate) fn tell_stacks(text: &str, scene: &Scene<'_>) -> Option<String> {
     }
     let serves = |pthread| scene.requests.iter().any(|request| request.thread.pthread == pthread);
     for stack in &parsed.stacks {
-        let tells_nothing = stack.frames.is_empty() || stack.pthread == scene.main_thread;
+        let tells_nothing = stack.frames.is_empty() || stack.pthread == scene.loop_pthread;
         if !tells_nothing && !serves(stack.pthread) {
             told.stack(&format!("no request, thread 0x{:x}", stack.pthread), &stack.frames);
         }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn told(text: &str, requests: &[RequestReading]) -> Option<String> {
-        let scene = Scene { requests, vitals: None, now: at(10), main_thread: 0x1 };
+        let scene = Scene { requests, vitals: None, now: at(10), loop_pthread: 0x1 };
         tell_stacks(text, &scene)
     }
 

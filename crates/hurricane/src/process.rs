@@ -111,9 +111,8 @@ pub(crate) fn signal_thread(pid: i32, tid: i32, signal: i32) {
     unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) };
 }
 
-/// By what name the C library knows the calling thread. In a process that is forked from this
-/// thread, its first thread has the same name.
-pub(crate) fn main_thread() -> u64 {
+/// By what name the C library knows the calling thread.
+pub(crate) fn pthread() -> u64 {
     // SAFETY: returns a number.
     unsafe { libc::pthread_self() }
 }

@@ -169,6 +169,7 @@ fn run_worker<A: Application>(
     };
     if let Some(slot) = parts.board.slot(slot) {
         slot.set_pid(process::id());
+        slot.running_requests().set_loop(process::pthread());
     }
     let config = &parts.config;
     let options = WorkerOptions {

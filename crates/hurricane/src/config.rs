@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits};
-use hurricane_cpu::{CpuSet, PinMode, PinPlan, Survey, pin_plan, worker_count};
+use hurricane_cpu::{
+    Bound, CgroupVersion, CpuSet, MilliCpus, Origin, PinMode, PinPlan, Survey, pin_plan,
+    worker_count,
+};
 use hurricane_http::Limits;
 use hurricane_worker::IoChoice;
 use serde::{Deserialize, Serialize};
@@ -170,6 +173,29 @@ impl Config {
             warnings,
         })
     }
+
+    /// The CPU quotas that count as those of the server's start, in thousandths.
+    pub(crate) fn quotas(&self) -> Vec<u64> {
+        let is_quota = |bound: &&Bound| matches!(bound.origin, Origin::Quota { .. });
+        self.survey.limits.iter().filter(is_quota).map(|bound| bound.cpus.0).collect()
+    }
+
+    /// The server has started under these quotas, and has read its flags and limits again since.
+    pub(crate) fn started_under(&mut self, quotas: &[u64]) {
+        let now = self.survey.clone();
+        self.survey.limits.retain(|bound| !matches!(bound.origin, Origin::Quota { .. }));
+        self.survey.limits.extend(quotas.iter().map(|cpus| Bound {
+            cpus: MilliCpus(*cpus),
+            origin: Origin::Quota { cgroup: "/".to_owned(), version: CgroupVersion::V2 },
+        }));
+        if self.workers_follow {
+            let now = now.after(&self.survey);
+            let counted = worker_count(&now);
+            self.workers = counted.workers.min(WORKERS_MAX);
+            self.workers_reason = counted.reason;
+            self.pin = pin_plan(self.pin_mode, &now, self.workers);
+        }
+    }
 }
 
 /// The node has no more CPUs than it has online; a limit cannot give us others.
@@ -325,6 +351,18 @@ mod tests {
         assert!(resolved(&fits).warnings.is_empty());
         let exceeds = ["--termination-grace-period", "30", "--drain-delay", "10"];
         assert_eq!(resolved(&exceeds).warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_reload_goes_on_under_the_quotas_of_the_start() {
+        let variable = |name: &str| (name == "HURRICANE_CPU_LIMIT").then(|| "1".to_owned());
+        let cpus = CpuSet::from_iter(0..8);
+        let survey = Survey::take(&Root::new("/nonexistent"), cpus, variable);
+        let mut config = Config::resolve(&args(&[]), &survey).unwrap();
+        assert_eq!((config.workers.get(), config.quotas()), (1, vec![]));
+        // The variable repeats the quota of the start, which is gone by now.
+        config.started_under(&[1000]);
+        assert_eq!((config.workers.get(), config.quotas()), (8, vec![1000]));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Handover {
     pub(crate) seats: Vec<SeatNote>,
     pub(crate) leaving: Vec<LeavingNote>,
     pub(crate) control: ControlNote,
+    /// CPU quotas of the start, in thousandths.
+    pub(crate) quotas: Vec<u64>,
     /// Signals that were blocked before the server took its own.
     pub(crate) blocked: Vec<i32>,
     /// Whether one more reload was asked for while this one was under way.
@@ -70,7 +72,7 @@ impl Listening {
     }
 
     /// Puts into `config` what stays as it was, and says so where something else is asked for.
-    pub(crate) fn stay_in(&self, config: &mut Config) {
+    fn stay_in(&self, config: &mut Config) {
         let asked_for = (&config.host, config.port, &config.uds);
         let same_app = (&self.host, self.port, &self.uds) == asked_for;
         if !same_app || self.probe_port != config.probe_port {
@@ -210,6 +212,12 @@ impl Kept {
 }
 
 impl Handover {
+    /// Puts into `config` what a reload does not change.
+    pub(crate) fn stay_in(&self, config: &mut Config) {
+        self.listening.stay_in(config);
+        config.started_under(&self.quotas);
+    }
+
     /// Numbers of all descriptors that are handed over with it.
     fn descriptors(&self) -> Vec<RawFd> {
         let seated = self.seats.iter().filter_map(|seat| seat.worker.as_ref());

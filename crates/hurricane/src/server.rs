@@ -229,7 +229,7 @@ fn start(
     }
     let received = errand::succeed();
     if let Some(received) = &received {
-        received.handover.listening.stay_in(&mut config);
+        received.handover.stay_in(&mut config);
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -334,7 +334,7 @@ pub fn keep() -> Exit {
         Err(refusal) => return refusal.report(),
     };
     received.handover.kept.give_to(&mut config);
-    received.handover.listening.stay_in(&mut config);
+    received.handover.stay_in(&mut config);
     Logging::new(config.log_format, config.log_level).install();
     let outlook = Outlook { engine: Engine::Unknown, reason: String::new() };
     end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing))

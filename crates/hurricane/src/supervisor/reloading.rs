@@ -227,6 +227,7 @@ impl Supervisor<'_> {
             seats: self.seats.iter().map(seat).collect::<Result<_, _>>()?,
             leaving: self.leaving.iter().map(leaving).collect::<Result<_, _>>()?,
             control,
+            quotas: self.config.quotas(),
             blocked: self.signals.blocked_before(),
             asked_again: self.reloading.asked,
             kept: Kept::of(self.config),

@@ -6,6 +6,20 @@ callable with ``hurricane serve package.module:application``.
 Nothing here needs configured settings, so that settings modules may import it.
 """
 
+import sys
+from pathlib import Path
+
+from hurricane import _core
 from hurricane._core import __version__
 
 __all__ = ["__version__"]
+
+# Django imports the project before it knows the command, and that may take long: whoever tells the
+# process to stop meanwhile must be heard, above all where it is PID 1 and has no default action.
+if sys.argv[1:2] == ["serve"] and Path(sys.argv[0]).name in {
+    "__main__.py",
+    "django-admin",
+    "hurricane",
+    "manage.py",
+}:
+    _core.heed_signals()

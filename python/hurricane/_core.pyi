@@ -6,6 +6,13 @@ from wsgiref.types import WSGIApplication
 
 Purpose: TypeAlias = Literal["readiness", "liveness"]
 Outcome: TypeAlias = tuple[Literal["passed", "warned", "failed", "database_failed"], str]
+# Commands, whether to check migrations, whether to apply them; who is told what is waited for, and
+# who takes log lines that Python's logging would drop. Returns a sentence and a traceback if the
+# server must not start.
+Prepare: TypeAlias = Callable[
+    [list[list[str]], bool, bool, Callable[[str], None], Callable[[int, str], None] | None],
+    tuple[str, str] | None,
+]
 Check: TypeAlias = tuple[str, Purpose, Callable[[], Outcome]]
 
 class Flag(TypedDict):
@@ -26,20 +33,31 @@ def flags() -> list[Flag]:
     """Lists every flag of ``serve``, in the order of its help."""
 
 def serve(
-    application: WSGIApplication,
+    load: Callable[[], WSGIApplication],
     argv: list[str],
     settings: dict[str, str],
-    checks: Callable[[], list[Check]] | None,
-    prepare_fork: Callable[[], None] | None,
+    prepare: Prepare,
+    checks: Callable[[], list[Check]],
+    prepare_fork: Callable[[], None],
     project: str,
 ) -> int:
-    """Serves ``application`` until it is told to stop, and returns the exit code.
+    """Serves what ``load`` returns until it is told to stop, and returns the exit code.
 
     ``argv`` holds the flags that were typed, without a program's name. ``settings`` maps a flag
     as ``port``, ``PORT`` or ``HURRICANE_PORT`` to a value that loses against ``argv`` and wins
-    against the environment. ``checks`` is called once in the process that answers probes;
-    ``prepare_fork`` in the supervisor each time before it forks.
+    against the environment. Where flags ask for it ``prepare`` is called before ``load``, in a
+    process of its own; without, what ``load`` raises is raised here. ``checks`` is called once in
+    the process that answers probes; ``prepare_fork`` in the supervisor each time before it forks.
     """
+
+def last_words(argv: list[str], settings: dict[str, str], reason: str) -> None:
+    """Writes why the process ends where Kubernetes looks for it; for ends before ``serve``."""
+
+def heed_signals() -> None:
+    """From here on SIGTERM, SIGINT and SIGQUIT end this process at once, also as PID 1."""
+
+def release_signals() -> None:
+    """Brings back what these signals did before."""
 
 def main(argv: list[str], load: Callable[[str], WSGIApplication]) -> int:
     """Runs the console script with ``argv`` (without the program's name); returns the exit code.

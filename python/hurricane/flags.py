@@ -8,7 +8,8 @@ itself. Values are passed on as text: the extension alone says what is allowed.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, cast
+import json
+from typing import TYPE_CHECKING, Any
 
 from hurricane import _core
 
@@ -21,6 +22,9 @@ RESERVED = frozenset({"--help", "--version"})
 # DEBUG says nothing about the server.
 BARE_SETTINGS = frozenset(
     {
+        "CHECK_MIGRATIONS",
+        "CHECK_MIGRATIONS_APPLY",
+        "COMMAND",
         "LIVENESS_PROBE",
         "MAX_BODY_SIZE",
         "NO_PROBE",
@@ -101,8 +105,10 @@ def from_settings(settings: object) -> dict[str, str]:
         bare = getattr(settings, name, None) if name in BARE_SETTINGS else None
         if prefixed is not None:
             values[f"HURRICANE_{name}"] = setting_text(f"HURRICANE_{name}", prefixed, flag)
-        elif isinstance(bare, bool | int | float | str):
-            values[name] = as_text(bare)
+        elif isinstance(bare, bool | int | float | str) or (
+            flag["repeatable"] and is_list_of_texts(bare)
+        ):
+            values[name] = setting_text(name, bare, flag)
     return values
 
 
@@ -110,12 +116,19 @@ def setting_text(name: str, value: object, flag: _core.Flag) -> str:
     """A setting's value as text; lists are for flags that may be repeated only."""
     if isinstance(value, bool | int | float | str):
         return as_text(value)
-    if flag["repeatable"] and isinstance(value, list | tuple):
-        return "\n".join(as_text(item) for item in cast("list[object]", value))
+    if flag["repeatable"] and is_list_of_texts(value):
+        return json.dumps(value)
+    texts = "text, or a list of texts"
+    allowed = texts if flag["repeatable"] else "text, a number, True or False"
     raise SettingError(
         f"settings.{name} is a {type(value).__name__}; "
-        f"set it to what {flag['name']} takes: text, a number, True or False"
+        f"set it to what {flag['name']} takes: {allowed}"
     )
+
+
+def is_list_of_texts(value: object) -> bool:
+    """Whether the value may stand for several of a flag that may be repeated."""
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
 def as_text(value: object) -> str:

@@ -22,6 +22,7 @@ mod input;
 mod logging;
 mod outbox;
 mod pool;
+mod preparation;
 mod respond;
 mod service;
 mod stacks;
@@ -37,7 +38,7 @@ mod _core {
     #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
     #[pymodule_export]
-    use crate::service::{flags, main, serve};
+    use crate::service::{flags, heed_signals, last_words, main, release_signals, serve};
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 

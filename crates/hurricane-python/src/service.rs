@@ -1,18 +1,23 @@
-//! What Python calls: `flags`, `serve`, `main`. From there on it is the `hurricane` crate's
-//! server, with workers forked by Python's own `os.fork`.
+//! What Python calls: `flags`, `serve`, `main`, and what surrounds them. From there on it is the
+//! `hurricane` crate's server, with workers forked by Python's own `os.fork`.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
+use std::sync::{Arc, OnceLock};
 
-use hurricane::{Args, Config, Forking, LogFormat, Logging, Server, WorkerContext};
+use hurricane::{
+    Args, Config, Forking, LogFormat, Logging, Preparation, ProjectArgs, Refusal, Server,
+    TerminationLog, WorkerContext, errand,
+};
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::application::WsgiApplication;
+use crate::preparation::{Load, Prepare};
 use crate::{again, check, logging};
 
 /// Describes every flag of `serve`, one dictionary each.
@@ -29,30 +34,68 @@ pub(crate) fn flags(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         entry.set_item("switch", flag.is_switch)?;
         let choices = flag.possible_values;
         entry.set_item("choices", (!choices.is_empty()).then_some(choices))?;
-        entry.set_item("repeatable", false)?;
+        entry.set_item("repeatable", flag.is_repeatable)?;
         described.append(entry)?;
     }
     Ok(described)
 }
 
-/// Serves a loaded application; returns the exit code. See `_core.pyi`.
+/// Serves a Django project; returns the exit code. See `_core.pyi`.
 #[pyfunction]
-#[pyo3(signature = (application, argv, settings, checks, prepare_fork, project))]
+#[expect(clippy::too_many_arguments, reason = "Python's side hands over what it has")]
 pub(crate) fn serve(
     py: Python<'_>,
-    application: Py<PyAny>,
+    load: Py<PyAny>,
     argv: Vec<OsString>,
     settings: HashMap<String, String>,
-    checks: Option<Py<PyAny>>,
-    prepare_fork: Option<Py<PyAny>>,
+    prepare: Py<PyAny>,
+    checks: Py<PyAny>,
+    prepare_fork: Py<PyAny>,
     project: String,
-) -> u8 {
+) -> PyResult<u8> {
+    let ProjectArgs { args, preparation } = match project_args(argv, settings) {
+        Ok(args) => args,
+        Err(refusal) => return Ok(refusal.report().code()),
+    };
+    let application = Arc::new(OnceLock::new());
+    // What a reload loads is prepared already.
+    let preparation = if preparation.is_empty() || !errand::is_done() {
+        set(&application, load.call0(py)?);
+        None
+    } else {
+        let load = Load { load, application: Arc::clone(&application) };
+        Some((Prepare { prepare, args: preparation }, load))
+    };
+    let (checks, prepare_fork) = (Some(checks), Some(prepare_fork));
+    Ok(Service { application, preparation, checks, prepare_fork, project }.run(py, &args))
+}
+
+fn project_args(
+    argv: Vec<OsString>,
+    settings: HashMap<String, String>,
+) -> Result<ProjectArgs, Refusal> {
     let argv: Vec<OsString> = std::iter::once("serve".into()).chain(argv).collect();
     let settings: Vec<_> = settings.into_iter().collect();
-    match hurricane::parse(&argv, &settings) {
-        Ok(args) => Service { application, checks, prepare_fork, project }.run(py, &args),
-        Err(refusal) => refusal.report().code(),
-    }
+    hurricane::project(&argv, &settings)
+}
+
+/// Last words of a process that ends before it has called `serve`. See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn last_words(argv: Vec<OsString>, settings: HashMap<String, String>, reason: &str) {
+    let path = project_args(argv, settings).ok().and_then(|flags| flags.args.termination_log);
+    TerminationLog::at(path).write(reason);
+}
+
+/// See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn heed_signals() {
+    hurricane::heed_signals();
+}
+
+/// See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn release_signals() {
+    hurricane::release_signals();
 }
 
 /// The console script; returns the exit code. See `_core.pyi`.
@@ -63,14 +106,30 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
         Ok(asked) => asked,
         Err(refusal) => return Ok(refusal.report().code()),
     };
-    let application = load.call1((&asked.application,))?.unbind();
+    let application = Arc::new(OnceLock::new());
+    let loaded = load.call1((&asked.application,)).inspect_err(|error| {
+        let reason = error.value(py).to_string();
+        TerminationLog::at(asked.args.termination_log.clone()).write(&reason);
+    })?;
+    set(&application, loaded.unbind());
     let project = asked.application;
-    let service = Service { application, checks: None, prepare_fork: None, project };
+    let (preparation, checks, prepare_fork) = (None, None, None);
+    let service = Service { application, preparation, checks, prepare_fork, project };
     Ok(service.run(py, &asked.args))
 }
 
+/// Empty until it is loaded.
+pub(crate) type LoadedOnce = Arc<OnceLock<Py<PyAny>>>;
+
+pub(crate) fn set(application: &LoadedOnce, loaded: Py<PyAny>) {
+    let set = application.set(loaded);
+    debug_assert!(set.is_ok(), "an application is loaded once");
+}
+
 struct Service {
-    application: Py<PyAny>,
+    application: LoadedOnce,
+    /// What comes before the first worker: then the application is loaded after it.
+    preparation: Option<(Prepare, Load)>,
     /// Called in the process that answers probes.
     checks: Option<Py<PyAny>>,
     /// Called in the supervisor before each fork.
@@ -94,15 +153,20 @@ impl Service {
             error.print(py);
             None
         });
+        let is_bridged = extra.is_some();
         Logging { extra, ..Logging::new(config.log_format, config.log_level) }.install();
-        tracing::debug!(project = %self.project, "application loaded");
+        tracing::debug!(project = %self.project, "flags are settled");
         let program = again::program(py).unwrap_or_else(|error| {
             error.print(py);
             None
         });
         py.detach(move || {
             let (interval, timeout) = (config.check_interval, config.check_timeout);
-            let Self { application, checks, prepare_fork, .. } = self;
+            let Self { application, preparation, checks, prepare_fork, .. } = self;
+            let preparation = preparation.map(|(prepare, load)| Preparation {
+                run: Box::new(move |board| prepare.run(board, is_bridged)),
+                load: Box::new(move || load.run()),
+            });
             let forking = Forking {
                 fork: Box::new(move || fork(prepare_fork.as_ref())),
                 in_child: Box::new(|_| ()),
@@ -115,12 +179,14 @@ impl Service {
                     .map_or_else(Vec::new, |collect| check::collect(collect, interval, timeout))
             };
             let make = move |context: WorkerContext| {
-                WsgiApplication::start(&context, &application).unwrap_or_else(|error| {
+                let application = application.get().expect("workers start after it is loaded");
+                WsgiApplication::start(&context, application).unwrap_or_else(|error| {
                     tracing::error!(%error, "the worker's threads cannot be started");
                     match exit(1) {}
                 })
             };
-            Server::new(config).reload_as(program).run_forked(forking, checks, make).code()
+            let server = Server::new(config).reload_as(program);
+            server.run_forked(forking, preparation, checks, make).code()
         })
     }
 }

@@ -38,7 +38,7 @@ fn main() -> Exit {
     if std::env::var_os("AS_THREADS").is_some() {
         Server::new(config).run(make)
     } else {
-        Server::new(config).run_forked(forking, Vec::new, make)
+        Server::new(config).run_forked(forking, None, Vec::new, make)
     }
 }
 

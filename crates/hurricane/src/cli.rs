@@ -1,17 +1,19 @@
 //! Every flag of the server, once.
 //!
 //! Help, man page, completions, environment variables and Django's `manage.py serve` parser all
-//! come from [`Args`]. [`crate::parse`] fills it from command line, settings and environment.
+//! come from [`Args`], and from [`ProjectArgs`] where a Django project is served. [`crate::parse`]
+//! fills them from command line, settings and environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, CommandFactory, Parser};
+use clap::{Arg, ArgAction, CommandFactory, Parser};
 
 use crate::recycle::WorkerMemory;
 use crate::values::{
-    DrainReadinessValue, Io, LogFormat, LogLevel, Pin, Workers, bytes, duration, host, mebibytes,
-    mode, number, path, port, socket_path, switch, worker_memory, workers,
+    DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, Workers, bytes, duration,
+    host, management_command, mebibytes, mode, number, path, port, socket_path, switch,
+    worker_memory, workers,
 };
 
 /// Address that stands for "every address of this host", IPv6 and IPv4.
@@ -277,9 +279,59 @@ pub struct Args {
     )]
     pub log_level: LogLevel,
 
+    /// File for the last words of a server that fails; the default is /dev/termination-log where
+    /// it is there, as Kubernetes makes it
+    #[arg(long, env = "HURRICANE_TERMINATION_LOG", value_name = "PATH")]
+    pub termination_log: Option<PathBuf>,
+
     /// What the environment says beyond flags; filled by [`crate::parse`].
     #[arg(skip)]
     pub surroundings: Surroundings,
+}
+
+/// The flags of `manage.py serve`: those of every server, and what needs a Django project.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "hurricane", version, about = ABOUT, long_about = LONG_ABOUT,
+          args_override_self = true)]
+pub struct ProjectArgs {
+    /// The flags of every server.
+    #[command(flatten)]
+    pub args: Args,
+    /// What happens before it serves.
+    #[command(flatten)]
+    pub preparation: PreparationArgs,
+}
+
+/// What a Django project does before it serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct PreparationArgs {
+    /// Management command to run before serving, quoted as for a shell: "collectstatic --no-input".
+    /// May be given several times; the variable holds one a line, or a JSON list
+    #[arg(long = "command", env = "HURRICANE_COMMAND", value_name = "COMMAND",
+          value_parser = management_command)]
+    pub commands: Vec<ManagementCommand>,
+
+    /// Serve only when no migration is pending on any database; waits until somebody applies them
+    #[arg(long, env = "HURRICANE_CHECK_MIGRATIONS", value_name = "BOOLEAN",
+          action = ArgAction::Set, num_args = 0..=1,
+          require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = switch)]
+    pub check_migrations: bool,
+
+    /// The same, but apply pending migrations; of several replicas one at a time where the
+    /// database has locks for that (PostgreSQL, MySQL)
+    #[arg(long, env = "HURRICANE_CHECK_MIGRATIONS_APPLY", value_name = "BOOLEAN",
+          action = ArgAction::Set, num_args = 0..=1,
+          require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = switch)]
+    pub check_migrations_apply: bool,
+}
+
+impl PreparationArgs {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What the environment says beyond flags.
@@ -306,13 +358,20 @@ pub struct Flag {
     pub value_name: String,
     /// Whether the flag alone means true. It may still be given a boolean, as `--flag=false`.
     pub is_switch: bool,
+    /// Whether it may be given several times, and its variable holds a list.
+    pub is_repeatable: bool,
+    /// Whether only `manage.py serve` has it.
+    pub needs_project: bool,
     /// All values, where they are few.
     pub possible_values: Vec<String>,
 }
 
-/// Describes every flag of `serve`.
+/// Describes every flag of `manage.py serve`.
 pub fn flags() -> Vec<Flag> {
-    Args::command()
+    let everywhere = Args::command();
+    let is_everywhere =
+        |arg: &Arg| everywhere.get_arguments().any(|own| own.get_id() == arg.get_id());
+    ProjectArgs::command()
         .get_arguments()
         .filter_map(|arg| {
             let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
@@ -323,6 +382,8 @@ pub fn flags() -> Vec<Flag> {
                 help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
                 value_name: arg.get_value_names()?.first()?.to_string(),
                 is_switch: arg.is_require_equals_set(),
+                is_repeatable: is_repeatable(arg),
+                needs_project: !is_everywhere(arg),
                 possible_values: arg
                     .get_possible_values()
                     .iter()
@@ -333,13 +394,18 @@ pub fn flags() -> Vec<Flag> {
         .collect()
 }
 
+/// Whether a flag's variable and setting hold a list.
+pub(crate) fn is_repeatable(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_definition_is_consistent() {
-        Args::command().debug_assert();
+        ProjectArgs::command().debug_assert();
     }
 
     #[test]
@@ -360,6 +426,8 @@ mod tests {
         assert_eq!(named("port").default.as_deref(), Some("8000"));
         assert_eq!(named("probe-port").default, None);
         assert!(named("no-probe").is_switch && !named("port").is_switch);
+        assert!(named("command").is_repeatable && !named("port").is_repeatable);
+        assert!(named("check-migrations").needs_project && !named("port").needs_project);
         assert_eq!(named("io").possible_values, ["auto", "io-uring", "epoll"]);
         assert_eq!(named("workers").value_name, "auto|N");
     }

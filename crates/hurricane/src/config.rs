@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Args;
 use crate::recycle::Recycling;
+use crate::termination::TerminationLog;
 use crate::values::{DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers};
 
 /// How long to go on accepting after SIGTERM in a pod: endpoints are withdrawn meanwhile.
@@ -106,6 +107,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The least important log line.
     pub log_level: LogLevel,
+    /// Where the last words of a failed exit go.
+    pub termination_log: TerminationLog,
     /// Sentences to log as warnings at start.
     pub warnings: Vec<String>,
 }
@@ -170,6 +173,7 @@ impl Config {
             check_timeout: args.check_timeout,
             log_format: args.log_format,
             log_level: args.log_level,
+            termination_log: TerminationLog::at(args.termination_log.clone()),
             warnings,
         })
     }

@@ -2,11 +2,12 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | stopped by a signal, every accepted request answered |
-//! | 1 | could not start: port taken, io_uring demanded but refused |
+//! | 0 | stopped by a signal, every accepted request answered; also before the server had started |
+//! | 1 | could not start: port taken, application does not load, io_uring demanded but refused |
 //! | 2 | a flag, setting or environment variable is wrong |
 //! | 3 | workers died again and again before the server was ever ready |
-//! | 4 | stopped, but the grace period ran out and requests were cut |
+//! | 4 | stopped, but the grace period ran out: requests, or a command before the start, were cut |
+//! | 5 | a management command or a migration before the start failed |
 //! | 130 | ended at once by a second SIGINT |
 //! | 131 | ended at once by SIGQUIT |
 //! | 143 | ended at once by a second SIGTERM |
@@ -25,8 +26,10 @@ pub enum Exit {
     Usage = 2,
     /// Workers died again and again before the server was ever ready.
     CrashLoop = 3,
-    /// Stopped, but the grace period ran out and requests were cut.
+    /// Stopped, but the grace period ran out and what still ran was cut.
     GraceExceeded = 4,
+    /// What had to be done before the start failed.
+    PreparationFailed = 5,
     /// Ended at once by a second SIGINT.
     Interrupted = 130,
     /// Ended at once by SIGQUIT.

@@ -23,6 +23,7 @@ use crate::image::set_close_on_exec;
 use crate::listener::Listeners;
 use crate::process;
 use crate::stacks::StackFile;
+use crate::termination::TerminationLog;
 use crate::values::{LogFormat, LogLevel};
 
 /// What is written down.
@@ -141,6 +142,7 @@ pub(crate) struct Kept {
     reload_timeout: Duration,
     log_format: LogFormat,
     log_level: LogLevel,
+    termination_log: TerminationLog,
 }
 
 /// A moment as both images can tell it: nanoseconds of CLOCK_MONOTONIC.
@@ -194,6 +196,7 @@ impl Kept {
             reload_timeout: config.reload_timeout,
             log_format: config.log_format,
             log_level: config.log_level,
+            termination_log: config.termination_log.clone(),
         }
     }
 
@@ -208,6 +211,7 @@ impl Kept {
         config.reload_timeout = self.reload_timeout;
         config.log_format = self.log_format;
         config.log_level = self.log_level;
+        config.termination_log = self.termination_log.clone();
     }
 }
 

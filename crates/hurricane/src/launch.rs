@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use hurricane_scoreboard::Scoreboard;
 use socket2::Socket;
 
 use crate::child::{Body, Failure, run_and_report};
@@ -23,6 +24,8 @@ pub enum ChildRole {
     },
     /// Probes and checks.
     Control,
+    /// What is done before the first worker starts.
+    Preparation,
 }
 
 impl ChildRole {
@@ -31,6 +34,7 @@ impl ChildRole {
         match self {
             Self::Worker { worker, .. } => format!("hurricane-w{worker}"),
             Self::Control => "hurricane-ctl".to_owned(),
+            Self::Preparation => "hurricane-prep".to_owned(),
         }
     }
 
@@ -39,6 +43,7 @@ impl ChildRole {
         match self {
             Self::Worker { worker, .. } => format!("worker-{worker}"),
             Self::Control => "control".to_owned(),
+            Self::Preparation => "preparation".to_owned(),
         }
     }
 }
@@ -54,6 +59,21 @@ pub struct Forking {
     /// Ends the child: flushes what the runtime holds back, then `_exit`s. Never returns.
     pub exit: Box<dyn Fn(i32) -> Infallible>,
 }
+
+/// What a service does before its first worker starts.
+pub struct Preparation {
+    /// Runs in a process of its own, while probes are answered already. It says what it waits for
+    /// in the scoreboard's `awaited`, and why the server must not start in one sentence.
+    pub run: Box<Prepare>,
+    /// Runs after it in the process that workers are forked from: loads what they share.
+    pub load: Load,
+}
+
+/// The first half of a [`Preparation`].
+pub type Prepare = dyn Fn(&Scoreboard) -> Result<(), String>;
+
+/// The second half of a [`Preparation`].
+pub type Load = Box<dyn FnOnce() -> Result<(), String>>;
 
 /// What one child is given.
 pub(crate) struct Station {

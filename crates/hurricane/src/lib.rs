@@ -52,6 +52,7 @@ mod handover;
 mod image;
 mod launch;
 mod listener;
+mod loading;
 mod logging;
 mod memory_kills;
 mod process;
@@ -63,6 +64,7 @@ mod stacks;
 mod steer;
 mod stop;
 mod supervisor;
+mod termination;
 mod trial;
 mod unix;
 mod usage;
@@ -70,17 +72,21 @@ mod values;
 mod vitals;
 mod watch;
 
-pub use cli::{Args, Flag, Surroundings, flags};
+pub use cli::{Args, Flag, PreparationArgs, ProjectArgs, Surroundings, flags};
 pub use config::{Config, ConfigError, ProbePort};
 pub use exit::Exit;
-pub use launch::{ChildRole, Forking};
+pub use launch::{ChildRole, Forking, Load, Preparation, Prepare};
+pub use loading::{heed_signals, release_signals};
 pub use logging::{ExtraLayer, Logging};
 pub use program::{Program, remember_origin};
 pub use recycle::{Recycling, WorkerMemory};
 pub use server::{Server, WorkerContext, keep};
 pub use stacks::stack_signal;
-pub use usage::{Refusal, Serve, console, parse};
-pub use values::{DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers};
+pub use termination::TerminationLog;
+pub use usage::{Refusal, Serve, console, parse, project};
+pub use values::{
+    DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, WORKERS_MAX, Workers,
+};
 
 pub use hurricane_control::{Check, CheckOutcome, Purpose};
 pub use hurricane_http::{Application, Limits, Request, Response, service};

@@ -144,9 +144,14 @@ extern "C" fn end_of_stacks(_signal: i32) {
     Errno::set_raw(before);
 }
 
+/// Sends a signal to a process, which may have ended by itself.
+pub(crate) fn send(pid: i32, signal: Signal) {
+    let _ = kill(Pid::from_raw(pid), signal);
+}
+
 /// Ends a process at once. It may have ended by itself.
 pub(crate) fn end_at_once(pid: i32) {
-    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    send(pid, Signal::SIGKILL);
 }
 
 /// The next child that has ended; of PID 1 also orphans of other processes. `None` when none has.

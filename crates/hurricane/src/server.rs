@@ -18,14 +18,15 @@ use crate::endpoint::Endpoint;
 use crate::errand;
 use crate::exit::Exit;
 use crate::handover::Received;
-use crate::launch::{ChildRole, Forking, Launcher, Station};
+use crate::launch::{ChildRole, Forking, Launcher, Load, Preparation, Station};
 use crate::listener::{ListenError, Listeners};
 use crate::logging::Logging;
 use crate::process;
 use crate::program::Program;
 use crate::signal::Signals;
 use crate::stacks::stack_signal;
-use crate::supervisor::{ControlSeat, Seat, Supervisor};
+use crate::supervisor::{ControlSeat, End, Seat, Supervisor};
+use crate::termination::TerminationLog;
 use crate::usage::defaults;
 
 /// What an application is made from, on the worker that will call it.
@@ -101,7 +102,7 @@ impl Server {
         make: impl Fn(WorkerContext) -> A + Send + Sync + 'static,
     ) -> Exit {
         let checks = self.checks;
-        start(self.config, None, |parts| {
+        start(self.config, None, None, |parts| {
             let control = parts.clone();
             let control = move |station| run_control(&control, checks.clone(), station);
             let parts = parts.clone();
@@ -110,21 +111,25 @@ impl Server {
                     run_worker(&parts, (worker, slot), station, &make)
                 }
                 ChildRole::Control => control(station),
+                // Nobody asks for it: threads cannot be ended by a signal to stop.
+                ChildRole::Preparation => Ok(()),
             }))
         })
     }
 
     /// Serves until a signal ends it; each worker is a process forked from this one, which must
-    /// have one thread. `checks` is called once in the process that answers probes, besides the
-    /// checks registered here.
+    /// have one thread. `preparation` comes before the first worker. `checks` is called once in the
+    /// process that answers probes, besides the checks registered here.
     pub fn run_forked<A: Application>(
         self,
         forking: Forking,
+        preparation: Option<Preparation>,
         checks: impl Fn() -> Vec<Check> + 'static,
         make: impl Fn(WorkerContext) -> A + 'static,
     ) -> Exit {
         let registered = self.checks;
-        start(self.config, self.program, |parts| {
+        let (prepare, load) = preparation.map(|it| (it.run, it.load)).unzip();
+        start(self.config, self.program, load, |parts| {
             let parts = parts.clone();
             let work = move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
@@ -133,6 +138,9 @@ impl Server {
                 ChildRole::Control => {
                     run_control(&parts, [registered.clone(), checks()].concat(), station)
                 }
+                ChildRole::Preparation => prepare
+                    .as_ref()
+                    .map_or(Ok(()), |prepare| prepare(&parts.board).map_err(Failure::Other)),
             };
             Launcher::Processes(forking, Box::new(work))
         })
@@ -217,12 +225,14 @@ fn run_control(parts: &Parts, checks: Vec<Check>, station: Station) -> Result<()
 fn start(
     mut config: Config,
     program: Option<Program>,
+    load: Option<Load>,
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Exit {
+    let last_words = config.termination_log.clone();
     // Found out first: it is the last thing that may fail in a reload.
     let outlook = match engine_outlook(config.io) {
         Ok(outlook) => outlook,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error, &last_words),
     };
     if let Some(exit) = errand::end_trial() {
         return exit;
@@ -236,25 +246,28 @@ fn start(
     }
     let ended = match received {
         Some(received) => go_on(config, &outlook, program, received, launcher),
-        None => supervise(config, &outlook, program, launcher),
+        None => supervise(config, &outlook, program, load, launcher),
     };
-    end(ended)
+    end(ended, &last_words)
 }
 
-fn end(ended: Result<Exit, StartError>) -> Exit {
-    match ended {
-        Ok(exit) => {
-            tracing::info!(code = exit.code(), "server ended");
-            exit
-        }
-        Err(error) => failed(&error),
+fn end(ended: Result<End, StartError>, last_words: &TerminationLog) -> Exit {
+    let End { exit, reason } = match ended {
+        Ok(end) => end,
+        Err(error) => return failed(&error, last_words),
+    };
+    tracing::info!(code = exit.code(), "server ended");
+    if exit != Exit::Clean {
+        last_words.write(&reason);
     }
+    exit
 }
 
-fn failed(error: &StartError) -> Exit {
+fn failed(error: &StartError, last_words: &TerminationLog) -> Exit {
     let sentence = with_causes(error);
     tracing::error!("{sentence}");
     errand::said(&sentence);
+    last_words.write(&sentence);
     Exit::Failed
 }
 
@@ -262,8 +275,9 @@ fn supervise(
     config: Config,
     outlook: &Outlook,
     program: Option<Program>,
+    load: Option<Load>,
     launcher: impl FnOnce(&Parts) -> Launcher,
-) -> Result<Exit, StartError> {
+) -> Result<End, StartError> {
     process::raise_open_files();
     let signals = Signals::take().map_err(StartError::Signals)?;
     let (listeners, bound) = Listeners::bind(&config, Passed::take().map_err(ListenError::from)?)?;
@@ -285,7 +299,7 @@ fn supervise(
         &listeners,
         &on_ready,
         signals,
-        (seats, control),
+        (seats, control, load),
     );
     supervisor.reload_as(program);
     Ok(supervisor.run())
@@ -298,7 +312,7 @@ fn go_on(
     program: Option<Program>,
     received: Received,
     launcher: impl FnOnce(&Parts) -> Launcher,
-) -> Result<Exit, StartError> {
+) -> Result<End, StartError> {
     let signals = Signals::take_over(&received.handover.blocked).map_err(StartError::Signals)?;
     let board = received.board()?;
     let listeners = Listeners::adopt(&config, &received.handover.listening);
@@ -314,7 +328,7 @@ fn go_on(
         &listeners,
         &|_| (),
         signals,
-        (seats, control),
+        (seats, control, None),
     );
     supervisor.reload_as(program);
     let ended = match launcher {
@@ -337,7 +351,8 @@ pub fn keep() -> Exit {
     received.handover.stay_in(&mut config);
     Logging::new(config.log_format, config.log_level).install();
     let outlook = Outlook { engine: Engine::Unknown, reason: String::new() };
-    end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing))
+    let last_words = config.termination_log.clone();
+    end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing), &last_words)
 }
 
 /// Which engine the workers will find, and why.

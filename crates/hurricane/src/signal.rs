@@ -5,6 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::launch::ChildRole;
+use crate::loading;
+
 /// The signals that the supervisor takes.
 const TAKEN: [Signal; 5] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGCHLD];
@@ -70,16 +73,32 @@ impl Signals {
         Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()
     }
 
-    /// In a forked child: the former mask, and signals for the whole process group (Ctrl-C)
+    /// Runs a step during which a signal to stop ends this process at once, and its children with
+    /// it, as while the application was loaded.
+    pub(crate) fn let_end_at_once<T>(&self, step: impl FnOnce() -> T) -> T {
+        loading::install();
+        let ending = loading::ENDING.into_iter().collect::<SigSet>();
+        let _ = ending.thread_unblock();
+        let done = step();
+        let _ = ending.thread_block();
+        done
+    }
+
+    /// In a forked child: an empty mask, and signals for the whole process group (Ctrl-C)
     /// without effect, as the supervisor says when to stop. Handlers, unlike "ignore", are not
-    /// passed on to programs that the application starts.
-    pub(crate) fn release_in_child(&self) {
+    /// passed on to programs that the application starts. What is done before the start is ended
+    /// by SIGTERM as it would be without us.
+    pub(crate) fn release_in_child(&self, role: ChildRole) {
+        let deaf =
+            SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
-            let deaf =
-                SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
-            let _ = crate::process::set_action(signal, &deaf);
+            let is_ended = role == ChildRole::Preparation && signal == Signal::SIGTERM;
+            let action = if is_ended { default_action() } else { deaf };
+            let _ = crate::process::set_action(signal, &action);
         }
-        let _ = self.former.thread_set_mask();
+        // Also where whoever started us had signals blocked: the programs that the application
+        // starts must be told to stop.
+        let _ = SigSet::empty().thread_set_mask();
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod ending;
 mod mending;
+mod preparing;
 mod reloading;
 mod resizing;
 mod rolling;
@@ -23,7 +24,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use hurricane_scoreboard::{Monotonic, Scoreboard};
+use hurricane_scoreboard::{Monotonic, Phase, Scoreboard};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use socket2::Socket;
@@ -32,7 +33,7 @@ use crate::child::{Child, Order};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::handover::Received;
-use crate::launch::{ChildRole, Launched, Launcher, Station};
+use crate::launch::{ChildRole, Launched, Launcher, Load, Station};
 use crate::listener::Listeners;
 use crate::memory_kills::MemoryKills;
 use crate::process;
@@ -40,6 +41,7 @@ use crate::program::Program;
 use crate::signal::Signals;
 use crate::stacks::StackFile;
 use crate::stop::StopSequence;
+use crate::supervisor::preparing::Preparing;
 use crate::supervisor::reloading::Reloading;
 use crate::supervisor::resizing::Resizing;
 use crate::supervisor::seat::{Leaving, Placed};
@@ -53,6 +55,14 @@ const STARTING_TICK: Duration = Duration::from_millis(20);
 /// The longest sleep. A wake-up costs microseconds.
 const TICK_MAX: Duration = Duration::from_millis(500);
 
+/// How a server ends, and why if it fails.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    /// Empty of a clean end.
+    pub(crate) reason: String,
+}
+
 /// The supervisor. See the module's documentation.
 pub(crate) struct Supervisor<'a> {
     config: &'a Config,
@@ -62,6 +72,8 @@ pub(crate) struct Supervisor<'a> {
     /// Called once, when every worker has had its first heartbeat.
     on_ready: &'a dyn Fn(&Scoreboard),
     signals: Signals,
+    /// There is no worker yet.
+    preparing: Option<Preparing>,
     seats: Vec<Seat>,
     /// Replaced or retired workers that still answer.
     leaving: Vec<Leaving>,
@@ -74,7 +86,9 @@ pub(crate) struct Supervisor<'a> {
     gave_up: bool,
     memory_kills: MemoryKills,
     /// Why the server has to end, decided in the middle of something.
-    verdict: Option<Exit>,
+    verdict: Option<End>,
+    /// Whether it ends without waiting for anybody.
+    at_once: bool,
     last_look: Instant,
     /// Until then silence is not held against workers: we were silent ourselves.
     amnesty: Instant,
@@ -88,7 +102,7 @@ impl<'a> Supervisor<'a> {
         listeners: &'a Listeners,
         on_ready: &'a dyn Fn(&Scoreboard),
         signals: Signals,
-        (seats, control): (Vec<Seat>, ControlSeat),
+        (seats, control, load): (Vec<Seat>, ControlSeat, Option<Load>),
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -103,11 +117,13 @@ impl<'a> Supervisor<'a> {
             reloading: Reloading::default(),
             gave_up: false,
             memory_kills: MemoryKills::new(),
+            preparing: load.map(Preparing::new),
             seats,
             leaving: Vec::new(),
             control,
             stop: StopSequence::new(config.drain_delay, config.grace_period),
             verdict: None,
+            at_once: false,
             last_look: now,
             amnesty: now,
         }
@@ -119,20 +135,21 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Starts everything, and returns when everything has ended.
-    pub(crate) fn run(mut self) -> Exit {
+    pub(crate) fn run(mut self) -> End {
         let server = self.board.server();
         server.set_started(Monotonic::now());
+        if self.preparing.is_some() {
+            server.set_phase(Phase::Preparing);
+        }
         server.set_workers_target(self.seats.len());
         server.workers_reason().set(&self.config.workers_reason);
         self.start_control();
-        for index in 0..self.seats.len() {
-            self.start_worker(index);
-        }
+        self.begin();
         self.watch()
     }
 
     /// Goes on with the children of the image before, who are to have the code of this one.
-    pub(crate) fn succeed(mut self, received: Received) -> io::Result<Exit> {
+    pub(crate) fn succeed(mut self, received: Received) -> io::Result<End> {
         self.adopt(&received)?;
         self.begin_rolling(received.handover.asked_again);
         drop(received);
@@ -140,14 +157,14 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Goes on with them without any code.
-    pub(crate) fn keep(mut self, received: Received) -> io::Result<Exit> {
+    pub(crate) fn keep(mut self, received: Received) -> io::Result<End> {
         self.adopt(&received)?;
         self.begin_keeping(&received.handover);
         drop(received);
         Ok(self.watch())
     }
 
-    fn watch(mut self) -> Exit {
+    fn watch(mut self) -> End {
         loop {
             self.take_signals();
             self.bury();
@@ -157,16 +174,17 @@ impl<'a> Supervisor<'a> {
             self.resize();
             self.roll();
             self.reload();
-            if self.advance_stop() || self.verdict.is_some() {
+            if self.advance_stop() || self.at_once {
                 break;
             }
             self.sleep();
         }
         self.end_all_at_once();
-        self.verdict.unwrap_or(match (self.stop.was_cut(), self.gave_up) {
-            (true, _) => Exit::GraceExceeded,
-            (false, true) => Exit::Failed,
-            (false, false) => Exit::Clean,
+        self.verdict.unwrap_or(if self.gave_up {
+            let reason = "a process ended while new code could not be loaded".to_owned();
+            End { exit: Exit::Failed, reason }
+        } else {
+            End { exit: Exit::Clean, reason: String::new() }
         })
     }
 
@@ -255,7 +273,7 @@ impl<'a> Supervisor<'a> {
         let launcher = self.launcher;
         let pin = match role {
             ChildRole::Worker { worker, .. } => self.resizing.pin.cpu(worker),
-            ChildRole::Control => None,
+            ChildRole::Control | ChildRole::Preparation => None,
         };
         let is_worker = matches!(role, ChildRole::Worker { .. });
         let file = (is_worker && launcher.forks()).then(StackFile::create).transpose()?;
@@ -264,12 +282,13 @@ impl<'a> Supervisor<'a> {
             Launched::Started(body) => Ok(Child::new(body, ours, file)),
             Launched::InChild(station) => {
                 process::die_with_parent(supervisor);
-                self.signals.release_in_child();
+                self.signals.release_in_child(role);
                 drop((ours, file));
                 self.seats.clear();
                 self.leaving.clear();
                 self.control = ControlSeat::new(false, None);
                 self.reloading.forget();
+                self.preparing = None;
                 launcher.live(role, station)
             }
         }
@@ -277,7 +296,7 @@ impl<'a> Supervisor<'a> {
 
     fn sleep(&self) {
         let is_calm = self.is_ready() && !self.is_rolling();
-        let tick = if is_calm || self.stop.has_begun() {
+        let tick = if is_calm || self.stop.has_begun() || self.preparing.is_some() {
             TICK_MAX.min(self.config.verdict.heartbeat_timeout / 4)
         } else {
             STARTING_TICK
@@ -316,6 +335,11 @@ impl<'a> Supervisor<'a> {
     fn end_at_once(&mut self, signal: Signal, exit: Exit) {
         let (running, queued) = self.open_requests();
         tracing::warn!(signal = signal.as_str(), running, queued, "ending at once");
-        self.verdict = Some(exit);
+        let reason = format!(
+            "ended at once by {}: {running} requests ran, {queued} waited",
+            signal.as_str()
+        );
+        self.verdict = Some(End { exit, reason });
+        self.at_once = true;
     }
 }

@@ -10,9 +10,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::cli::{ABOUT, Args, Surroundings};
+use crate::cli::{ABOUT, Args, ProjectArgs, Surroundings, flags, is_repeatable};
 use crate::errand;
 use crate::exit::Exit;
+use crate::termination::TerminationLog;
 
 /// Why there are no flags to run with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,7 @@ impl Refusal {
             Self::Usage(sentence) => {
                 eprintln!("hurricane: {sentence}");
                 errand::said(sentence);
+                TerminationLog::of_environment().write(sentence);
                 Exit::Usage
             }
         }
@@ -77,9 +79,9 @@ enum Task {
     Man,
 }
 
-/// Parses the flags of a binary that serves one application of its own (and of Django's
-/// `manage.py serve`). `argv` begins with the program's name. `settings` are pairs of a name and
-/// a value; `port`, `PORT` and `HURRICANE_PORT` all mean the flag `--port`.
+/// Parses the flags of a binary that serves one application of its own. `argv` begins with the
+/// program's name. `settings` are pairs of a name and a value; `port`, `PORT` and
+/// `HURRICANE_PORT` all mean the flag `--port`.
 ///
 /// # Errors
 /// [`Refusal`]: the sentence, or the text asked for, to report instead of serving.
@@ -98,6 +100,18 @@ pub(crate) fn defaults() -> Result<Args, Refusal> {
     let (matches, surroundings) = sources.resolve(Args::command(), &["hurricane".into()], 1)?;
     let args = Args::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
     Ok(Args { surroundings, ..args })
+}
+
+/// Parses the flags of Django's `manage.py serve`, as [`parse`] does.
+///
+/// # Errors
+/// As [`parse`].
+pub fn project(argv: &[OsString], settings: &[(String, String)]) -> Result<ProjectArgs, Refusal> {
+    let sources = Sources { settings, environment: &|name| std::env::var_os(name) };
+    let (matches, surroundings) = sources.resolve(ProjectArgs::command(), argv, 1)?;
+    let ProjectArgs { args, preparation } =
+        ProjectArgs::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
+    Ok(ProjectArgs { args: Args { surroundings, ..args }, preparation })
 }
 
 /// Parses the command line of the console script: `hurricane serve APP`, `completions`, `man`.
@@ -154,6 +168,8 @@ impl Sources<'_> {
         argv: &[OsString],
         flags_at: usize,
     ) -> Result<(ArgMatches, Surroundings), Refusal> {
+        let serve = command.find_subcommand("serve").unwrap_or(&command);
+        let flags: Vec<Arg> = serve.get_arguments().cloned().collect();
         let described = with_every_arg(command.clone(), |arg| arg.hide_env_values(true));
         // clap would let the environment win over settings, and blame a flag for a variable.
         let command = with_every_arg(command, |arg| arg.env(Resettable::Reset));
@@ -172,7 +188,7 @@ impl Sources<'_> {
             kubernetes: (self.environment)("KUBERNETES_SERVICE_HOST").is_some(),
             warnings: Vec::new(),
         };
-        let given = self.given(&explicit, &mut surroundings.warnings)?;
+        let given = self.given(&flags, &explicit, &mut surroundings.warnings)?;
         let flags_at = flags_at.min(argv.len());
         let mut all = argv[..flags_at].to_vec();
         all.extend(given.iter().map(|given| {
@@ -187,12 +203,13 @@ impl Sources<'_> {
 
     fn given(
         &self,
+        flags: &[Arg],
         explicit: &ArgMatches,
         warnings: &mut Vec<String>,
     ) -> Result<Vec<Given>, Refusal> {
         let mut unknown: Vec<&String> = self.settings.iter().map(|(name, _)| name).collect();
         let mut all = Vec::new();
-        for arg in Args::command().get_arguments() {
+        for arg in flags {
             let (Some(flag), Some(variable)) = (arg.get_long(), arg.get_env()) else { continue };
             let variable = variable.to_string_lossy();
             let setting = self.settings.iter().rfind(|(name, _)| is_flag(name, flag));
@@ -217,13 +234,31 @@ impl Sources<'_> {
                 ));
                 continue;
             }
-            all.push(Given { flag: flag.to_owned(), origin, value });
+            let values = if is_repeatable(arg) { listed(value, &origin)? } else { vec![value] };
+            let given = |value| Given { flag: flag.to_owned(), origin: origin.clone(), value };
+            all.extend(values.into_iter().map(given));
         }
         match unknown.first() {
             Some(name) => Err(Refusal::Usage(format!("setting {name} is not a flag of serve"))),
             None => Ok(all),
         }
     }
+}
+
+/// The values of a flag that may be repeated: a JSON list of texts, or one a line.
+fn listed(value: OsString, origin: &str) -> Result<Vec<OsString>, Refusal> {
+    let Some(text) = value.to_str() else { return Ok(vec![value]) };
+    if !text.trim_start().starts_with('[') {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        return Ok(lines.map(OsString::from).collect());
+    }
+    let values: Result<Vec<String>, _> = serde_json::from_str(text);
+    values.map(|values| values.into_iter().map(OsString::from).collect()).map_err(|_| {
+        Refusal::Usage(format!(
+            "{origin} cannot be '{}': expected one value a line, or a JSON list of texts",
+            text.trim()
+        ))
+    })
 }
 
 /// Whether the name of a setting means `flag`.
@@ -282,6 +317,9 @@ fn render(error: &clap::Error, given: &[Given]) -> Refusal {
             let rule = std::error::Error::source(error).map(ToString::to_string);
             format!("{origin} cannot be '{value}': expected {}", rule.unwrap_or_default())
         }
+        ErrorKind::UnknownArgument if is_of_projects(flag) => {
+            format!("{flag} needs a Django project: it is a flag of manage.py serve only")
+        }
         ErrorKind::UnknownArgument => {
             format!("unknown flag '{subject}'{}", suggestion(error, ContextKind::SuggestedArg))
         }
@@ -298,6 +336,12 @@ fn render(error: &clap::Error, given: &[Given]) -> Refusal {
         }
     };
     Refusal::Usage(sentence)
+}
+
+/// Whether only `manage.py serve` has this flag.
+fn is_of_projects(flag: &str) -> bool {
+    let name = flag.trim_start_matches('-');
+    flags().iter().any(|known| known.needs_project && known.name == name)
 }
 
 fn allowed(error: &clap::Error) -> String {
@@ -446,6 +490,67 @@ mod tests {
     #[test]
     fn the_last_of_repeated_flags_counts() {
         assert_eq!(from(&["--port", "1", "--port", "2"], &[], &[]).unwrap().port, 2);
+    }
+
+    fn commands(
+        argv: &[&str],
+        settings: &[(&str, &str)],
+        variable: &str,
+    ) -> Result<Vec<String>, Refusal> {
+        let argv: Vec<OsString> =
+            std::iter::once(&"test").chain(argv).map(OsString::from).collect();
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let environment = |name: &str| (name == "HURRICANE_COMMAND").then(|| variable.into());
+        let sources = Sources { settings: &settings, environment: &environment };
+        let (matches, _) = sources.resolve(ProjectArgs::command(), &argv, 1)?;
+        let preparation = ProjectArgs::from_arg_matches(&matches).unwrap().preparation;
+        Ok(preparation.commands.into_iter().map(|command| command.0.join("|")).collect())
+    }
+
+    #[test]
+    fn a_repeatable_flag_keeps_all_that_one_source_gives() {
+        let typed = ["--command", "a 'b c'", "--command=d"];
+        assert_eq!(commands(&typed, &[("COMMAND", "e")], "f").unwrap(), ["a|b c", "d"]);
+        let settings = [("HURRICANE_COMMAND", r#"["e", "f g"]"#)];
+        assert_eq!(commands(&[], &settings, "h").unwrap(), ["e", "f|g"]);
+        assert_eq!(commands(&[], &[], "\n a b\n\nc\n").unwrap(), ["a|b", "c"]);
+        assert_eq!(commands(&[], &[], r#" ["a 'x y'", "c"]"#).unwrap(), ["a|x y", "c"]);
+        assert_eq!(commands(&[], &[], "").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_bad_list_is_one_sentence_that_names_its_source() {
+        assert_eq!(
+            commands(&[], &[], "[migrate]").unwrap_err(),
+            Refusal::Usage(
+                "variable HURRICANE_COMMAND cannot be '[migrate]': expected one value a line, or \
+                 a JSON list of texts"
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            commands(&[], &[], "migrate\nshell -c 'x").unwrap_err(),
+            Refusal::Usage(
+                "variable HURRICANE_COMMAND cannot be 'shell -c 'x': expected a management \
+                 command and its arguments, quoted as for a shell, such as 'collectstatic \
+                 --no-input'"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn flags_of_projects_are_refused_elsewhere() {
+        for flag in ["--command=migrate", "--check-migrations", "--check-migrations-apply"] {
+            let name = flag.split('=').next().unwrap();
+            assert_eq!(
+                sentence(&[flag], &[], &[]),
+                format!("{name} needs a Django project: it is a flag of manage.py serve only")
+            );
+        }
+        // A variable for a project beside it says nothing to a server that has no such flag.
+        assert!(from(&[], &[], &[("HURRICANE_COMMAND", "migrate")]).is_ok());
     }
 
     #[test]

@@ -95,6 +95,24 @@ pub enum LogLevel {
     Trace,
 }
 
+/// A management command: its name and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagementCommand(pub Vec<String>);
+
+/// Words, split and quoted as for a shell.
+pub(crate) fn management_command(text: &str) -> Result<ManagementCommand, String> {
+    shlex::split(text)
+        .filter(|words| {
+            words.first().is_some_and(|name| !name.is_empty() && !name.starts_with('-'))
+        })
+        .map(ManagementCommand)
+        .ok_or_else(|| {
+            "a management command and its arguments, quoted as for a shell, such as \
+             'collectstatic --no-input'"
+                .to_owned()
+        })
+}
+
 /// `auto` or a count up to [`WORKERS_MAX`].
 pub(crate) fn workers(text: &str) -> Result<Workers, String> {
     if text.eq_ignore_ascii_case("auto") {
@@ -344,6 +362,22 @@ mod tests {
         assert_eq!(workers("2").map(|count| count.to_string()).as_deref(), Ok("2"));
         for text in ["0", "1025", "-1", "two", ""] {
             assert!(workers(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn commands_are_split_as_by_a_shell() {
+        for (text, words) in [
+            ("migrate", &["migrate"][..]),
+            ("  collectstatic   --no-input ", &["collectstatic", "--no-input"]),
+            (r#"shell -c "print('a b')" x\ y"#, &["shell", "-c", "print('a b')", "x y"]),
+            ("loaddata ''", &["loaddata", ""]),
+        ] {
+            let expected = words.iter().map(ToString::to_string).collect();
+            assert_eq!(management_command(text), Ok(ManagementCommand(expected)), "{text}");
+        }
+        for text in ["", "  ", "shell -c 'open", "--no-input", "''"] {
+            assert!(management_command(text).is_err(), "{text}");
         }
     }
 

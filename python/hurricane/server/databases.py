@@ -6,6 +6,8 @@ pools for the same reason. Connecting and waiting is bounded by the driver, beca
 waits on a host that has vanished would otherwise wait for many minutes after its return.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 ALIAS_TIMEOUT_SECONDS = 3
@@ -49,16 +51,33 @@ def check_databases() -> None:
 
 def round_trip(alias: str) -> None:
     """Connects, asks for one row, and closes."""
+    with opened(alias) as connection, connection.cursor() as cursor:
+        cursor.execute(question(connection))
+        cursor.fetchone()
+
+
+@contextmanager
+def opened(alias: str) -> Generator[Any]:
+    """A connection of its own to that database, with time limits; it connects when it is used."""
     from django.db import connections
 
     connection = connections.create_connection(alias)
     connection.settings_dict = bounded(connection.settings_dict, connection.vendor)
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(question(connection))
-            cursor.fetchone()
+        yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def named(alias: str) -> Generator[None]:
+    """Whoever cannot reach that database is told its alias."""
+    from django.db import InterfaceError, OperationalError
+
+    try:
+        yield
+    except (InterfaceError, OperationalError) as error:
+        raise OperationalError(f'database "{alias}": {error}') from error
 
 
 def bounded(database: dict[str, Any], vendor: str) -> dict[str, Any]:

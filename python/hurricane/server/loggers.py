@@ -4,6 +4,7 @@ They are structlog's when structlog can be imported, and plain ``logging`` other
 """
 
 import logging
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -23,3 +24,23 @@ logger = named("hurricane.server.general")
 access_log = named("hurricane.server.access")
 app_log = named("hurricane.server.application")
 metrics_log = named("hurricane.server.metrics")
+
+
+class Lines(logging.Handler):
+    """Hands lines to whoever takes them as a level and a text."""
+
+    def __init__(self, take: Callable[[int, str], None]) -> None:
+        super().__init__(logging.INFO)
+        self.take = take
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands the line on, with its traceback if it has one."""
+        self.take(record.levelno, self.format(record))
+
+
+def send_to(take: Callable[[int, str], None] | None) -> None:
+    """Gives the lines of ``logger`` to ``take`` alone; to Python's handlers without it."""
+    if take is not None and not STRUCTLOG_ENABLED:
+        logger.handlers = [Lines(take)]
+        logger.propagate = False
+        logger.setLevel(logging.INFO)

@@ -10,4 +10,6 @@ class StageConfig(AppConfig):
 
     def ready(self) -> None:
         """Imports the checks."""
-        from stage import checks  # noqa: F401
+        from stage import checks, views  # noqa: F401
+
+        views.hang_at_start("apps")

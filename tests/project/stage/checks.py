@@ -8,6 +8,8 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 from django.db import OperationalError, connection
 
+from stage.views import hang_at_start
+
 
 def told(purpose: str) -> list[CheckMessage]:
     """Looks for a file named after the purpose and what shall happen."""
@@ -48,4 +50,5 @@ def documented(**_kwargs: Any) -> list[CheckMessage]:
 def at_start(**_kwargs: Any) -> list[CheckMessage]:
     """Runs before the start only, and leaves a database connection open."""
     connection.ensure_connection()
+    hang_at_start("checks")
     return told("start")

@@ -10,7 +10,7 @@ ALLOWED_HOSTS = ["*"]
 # What a test and its server tell each other through files.
 SIGNALS = Path(os.environ.get("STAGE_SIGNALS", "/nonexistent"))
 
-INSTALLED_APPS = ["django.contrib.contenttypes", "hurricane", "stage"]
+INSTALLED_APPS = ["django.contrib.contenttypes", "hurricane", "stage", "errands"]
 MIDDLEWARE = ["stage.middleware.name_the_worker", "django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "stage.urls"
 WSGI_APPLICATION = "stage.wsgi.application"

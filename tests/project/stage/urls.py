@@ -27,6 +27,8 @@ urlpatterns = [
     path("sink", views.sink),
     path("file", views.file),
     path("generated", views.generated),
+    path("orphan", views.orphan),
+    path("mask", views.mask),
     path("threads", views.threads),
     path("frozen", views.frozen),
 ]

@@ -4,6 +4,7 @@ import ctypes
 import gc
 import hashlib
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -32,6 +33,13 @@ def wait_for(name: str) -> None:
         if time.monotonic() > end:
             raise TimeoutError(name)
         time.sleep(0.005)
+
+
+def hang_at_start(moment: str) -> None:
+    """Waits for ever if a test wants this moment of the start to last."""
+    if os.environ.get("STAGE_START_HANGS") == moment:
+        note(f"{moment}-entered", str(os.getpid()))
+        wait_for(f"{moment}-open")
 
 
 def note(name: str, text: str) -> None:
@@ -212,6 +220,24 @@ def generated(request: HttpRequest) -> StreamingHttpResponse:
     pieces = int(request.GET["size"]) // PIECE_BYTES
     piece = b"y" * PIECE_BYTES
     return StreamingHttpResponse((piece for _ in range(pieces)), content_type="text/plain")
+
+
+def orphan(_request: HttpRequest) -> HttpResponse:
+    """Leaves a process without a parent."""
+    subprocess.run(["sh", "-c", "sleep 0.1 &"], check=True)
+    return HttpResponse("adopted", content_type="text/plain")
+
+
+def mask(_request: HttpRequest) -> HttpResponse:
+    """What a program that a view starts inherits."""
+    return HttpResponse(inherited_signals(), content_type="text/plain")
+
+
+def inherited_signals() -> str:
+    """Which signals a program finds blocked and ignored."""
+    words = ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]
+    status = subprocess.run(words, check=True, capture_output=True, text=True)
+    return " ".join(status.stdout.split())
 
 
 def threads(_request: HttpRequest) -> StreamingHttpResponse:

@@ -7,10 +7,11 @@ use hurricane_scoreboard::{Monotonic, Phase, REQUESTS_NAMED_MAX};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::child::{Child, Order};
+use crate::exit::Exit;
 use crate::findings::name_requests;
 use crate::process;
 use crate::stop::Step;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{End, Supervisor};
 
 /// How long killed children may take to be gone.
 const KILL_TIME: Duration = Duration::from_secs(1);
@@ -19,7 +20,7 @@ impl Supervisor<'_> {
     /// Goes on with stopping. True when there is nothing left to wait for.
     pub(super) fn advance_stop(&mut self) -> bool {
         loop {
-            let alive = self.placed().count();
+            let alive = self.placed().count() + usize::from(self.preparation().is_some());
             let control = self.control.child.is_some();
             match self.stop.next(Instant::now(), alive, control) {
                 None => return false,
@@ -43,11 +44,15 @@ impl Supervisor<'_> {
     }
 
     fn stop_accepting(&mut self) {
-        self.board.server().set_phase(Phase::Stopping);
+        if self.verdict.is_none() {
+            self.board.server().set_phase(Phase::Stopping);
+        }
+        self.stop_preparation();
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
             // Connections may wait in the queue of a worker that has just died.
-            if seat.worker.is_none() && !seat.backoff.is_crash_loop() && self.verdict.is_none() {
+            let may_start = self.preparing.is_none() && self.verdict.is_none();
+            if seat.worker.is_none() && !seat.backoff.is_crash_loop() && may_start {
                 self.start_worker(index);
             }
         }
@@ -59,8 +64,10 @@ impl Supervisor<'_> {
             seat.listener = None;
             seat.due = None;
         }
-        let (running, queued) = self.open_requests();
-        tracing::info!(running, queued, "no longer accepting; ending what runs");
+        if self.verdict.is_none() {
+            let (running, queued) = self.open_requests();
+            tracing::info!(running, queued, "no longer accepting; ending what runs");
+        }
     }
 
     fn tell_workers(&self, order: Order) {
@@ -70,17 +77,23 @@ impl Supervisor<'_> {
     fn cut_off(&mut self) {
         let (running, queued) = self.open_requests();
         let workers = self.placed().count();
-        let requests = self.named_requests(running);
-        tracing::error!(
-            running,
-            queued,
-            workers,
-            requests,
-            "the grace period is over; requests are cut"
-        );
-        for placed in self.placed() {
-            placed.child.pid().into_iter().for_each(process::end_at_once);
-        }
+        let reason = if self.preparation().is_some() {
+            tracing::error!("the grace period is over; what runs before the start is killed");
+            "the grace period ran out before the preparation had ended".to_owned()
+        } else {
+            let requests = self.named_requests(running);
+            tracing::error!(
+                running,
+                queued,
+                workers,
+                requests,
+                "the grace period is over; requests are cut"
+            );
+            format!("the grace period ran out: {running} requests ran, {queued} waited")
+        };
+        self.verdict.get_or_insert(End { exit: Exit::GraceExceeded, reason });
+        let workers = self.placed().map(|placed| &placed.child);
+        workers.chain(self.preparation()).filter_map(Child::pid).for_each(process::end_at_once);
     }
 
     pub(super) fn open_requests(&self) -> (u32, u32) {
@@ -102,8 +115,11 @@ impl Supervisor<'_> {
     /// Threads end with this process.
     pub(super) fn end_all_at_once(&mut self) {
         let workers = self.placed().map(|placed| &placed.child);
-        let mut left: Vec<i32> =
-            workers.chain(&self.control.child).filter_map(Child::pid).collect();
+        let mut left: Vec<i32> = workers
+            .chain(&self.control.child)
+            .chain(self.preparation())
+            .filter_map(Child::pid)
+            .collect();
         left.extend(self.reloading.pid());
         left.iter().copied().for_each(process::end_at_once);
         let deadline = Instant::now() + KILL_TIME;

@@ -41,6 +41,9 @@ impl Supervisor<'_> {
         if self.control.child.as_ref().and_then(Child::pid) == Some(pid) {
             return self.bury_control(Some(how));
         }
+        if self.preparation().and_then(Child::pid) == Some(pid) {
+            return self.bury_preparation(how);
+        }
         let ended = self.placed().find(|placed| placed.child.pid() == Some(pid));
         if let Some(slot) = ended.map(|placed| placed.slot) {
             self.bury_placed(slot, Some(how));
@@ -94,8 +97,7 @@ impl Supervisor<'_> {
         if refused && !self.is_ready() {
             // No other start would go better.
             tracing::error!("{cause}");
-            self.verdict = Some(Exit::Failed);
-            return;
+            return self.fail(Exit::Failed, cause);
         }
         let (pid, lived) = (child.pid(), child.lived());
         let (running, queued) = (reading.running, reading.queued);
@@ -153,7 +155,7 @@ impl Supervisor<'_> {
         let seat = &self.seats[index];
         if seat.backoff.is_crash_loop() && !seat.was_ready && !self.is_ready() {
             tracing::error!(worker = index, cause, "giving up: a worker dies at every start");
-            self.verdict = Some(Exit::CrashLoop);
+            self.fail(Exit::CrashLoop, format!("worker {index} dies at every start: {cause}"));
         }
     }
 

@@ -48,7 +48,8 @@ fn name(text: &str) -> String {
 fn table() -> String {
     let mut text = String::from(
         "# Flags\n\n\
-         Of `manage.py serve`, `hurricane serve` and every native service. Made from the \
+         Of `manage.py serve`, `hurricane serve` and every native service, but for those of a \
+         project. Made from the \
          definition by `cargo xtask docs`.\n\n\
          The command line wins over Django settings of the variable's name, settings over the \
          environment. Durations are seconds, or carry a unit: `500ms`, `5s`, `2m`, `1h`.\n\n\
@@ -71,5 +72,6 @@ fn row(flag: &Flag) -> String {
     };
     let default = flag.default.as_ref().map_or(String::new(), |value| format!("`{value}`"));
     let meaning = flag.help.replace('\n', " ").replace('|', "\\|");
-    format!("| {given} | `{}` | {default} | {meaning} |", flag.env)
+    let whose = if flag.needs_project { "`manage.py serve` only: " } else { "" };
+    format!("| {given} | `{}` | {default} | {whose}{meaning} |", flag.env)
 }

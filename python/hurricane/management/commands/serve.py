@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from hurricane import _core, checks, flags, project
 from hurricane.fork import prepare_fork
-from hurricane.loader import LoadError
+from hurricane.loader import LoadError, describe
+from hurricane.server.preparation import prepare
 
 
 class Command(BaseCommand):
@@ -20,6 +21,18 @@ class Command(BaseCommand):
         """Adds the server's flags as the extension module defines them."""
         flags.add_to(parser)
 
+    def execute(self, *args: Any, **options: Any) -> str | None:  # noqa: ANN401 - Django's signature
+        """Runs system checks, then ``handle``; a signal ends both at once, a failure is kept."""
+        _core.heed_signals()
+        try:
+            return super().execute(*args, **options)
+        except Exception as error:
+            reason = str(error) if isinstance(error, CommandError) else describe(error)
+            _core.last_words(flags.typed(options), known_settings(), reason)
+            raise
+        finally:
+            _core.release_signals()
+
     def handle(self, *_args: str, **options: Any) -> None:  # noqa: ANN401 - Django's signature
         """Loads the application and serves it; exits with the server's code if that is not 0."""
         try:
@@ -27,16 +40,24 @@ class Command(BaseCommand):
         except flags.SettingError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
-            application = project.load()
+            code = _core.serve(
+                project.load,
+                flags.typed(options),
+                configured,
+                prepare,
+                checks.collect,
+                prepare_fork,
+                project.name(),
+            )
         except LoadError as error:
             raise CommandError(str(error)) from error
-        code = _core.serve(
-            application,
-            flags.typed(options),
-            configured,
-            checks.collect,
-            prepare_fork,
-            project.name(),
-        )
         if code != 0:
             sys.exit(code)
+
+
+def known_settings() -> dict[str, str]:
+    """The settings that are flags, or none of them when one cannot be a flag's."""
+    try:
+        return flags.from_settings(settings)
+    except flags.SettingError:
+        return {}

@@ -1,0 +1,76 @@
+//! What a Django project does before it serves, and the loading of it afterwards.
+
+use hurricane::{PreparationArgs, Scoreboard};
+use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
+
+use crate::service::{LoadedOnce, set};
+
+/// Management commands and migrations, in a process of their own.
+pub(crate) struct Prepare {
+    /// See `prepare` in `_core.pyi`.
+    pub(crate) prepare: Py<PyAny>,
+    pub(crate) args: PreparationArgs,
+}
+
+impl Prepare {
+    /// Whatever goes wrong is one sentence here, with its traceback in the scoreboard.
+    /// `is_bridged`: Python's logging takes the server's lines.
+    pub(crate) fn run(&self, board: &Scoreboard, is_bridged: bool) -> Result<(), String> {
+        let failed = Python::attach(|py| {
+            let teller = board.clone();
+            let tell = PyCFunction::new_closure(py, None, None, move |args, _| {
+                let (text,) = args.extract::<(String,)>()?;
+                teller.server().awaited().set(&text);
+                PyResult::Ok(())
+            })?;
+            let lines = PyCFunction::new_closure(py, None, None, |args, _| {
+                let (level, text) = args.extract::<(i32, String)>()?;
+                log(level, &text);
+                PyResult::Ok(())
+            })?;
+            let commands: Vec<_> = self.args.commands.iter().map(|command| &command.0).collect();
+            let apply = self.args.check_migrations_apply;
+            let check = self.args.check_migrations || apply;
+            let lines = (!is_bridged).then_some(lines);
+            let failed = self.prepare.call1(py, (commands, check, apply, tell, lines))?;
+            failed.extract::<Option<(String, String)>>(py)
+        });
+        match failed {
+            Ok(None) => Ok(()),
+            Ok(Some((sentence, traceback))) => {
+                board.server().failure().set(&traceback);
+                Err(sentence)
+            }
+            Err(error) => Err(format!("what comes before the start has failed: {error}")),
+        }
+    }
+}
+
+/// A line of Python's logging as one of ours.
+fn log(level: i32, text: &str) {
+    match level {
+        40.. => tracing::error!("{text}"),
+        30..40 => tracing::warn!("{text}"),
+        20..30 => tracing::info!("{text}"),
+        _ => tracing::debug!("{text}"),
+    }
+}
+
+/// Loads the application.
+pub(crate) struct Load {
+    pub(crate) load: Py<PyAny>,
+    pub(crate) application: LoadedOnce,
+}
+
+impl Load {
+    pub(crate) fn run(self) -> Result<(), String> {
+        Python::attach(|py| match self.load.call0(py) {
+            Ok(loaded) => {
+                set(&self.application, loaded);
+                Ok(())
+            }
+            Err(error) => Err(error.value(py).to_string()),
+        })
+    }
+}

@@ -1,0 +1,191 @@
+"""What a project does before it serves: its management commands, then its migrations.
+
+It runs in a process of its own, forked for it before any worker, so that nothing it opens or
+leaves behind is in a worker. ``SIGTERM`` ends it wherever it is, as it ends ``manage.py migrate``.
+
+Invariants:
+- ``prepare`` never raises: what goes wrong becomes one sentence and a traceback.
+- A database that cannot be reached is waited for; a command or migration that fails is not tried
+  again.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import TYPE_CHECKING, TypeVar
+
+from hurricane import server
+from hurricane.loader import describe
+from hurricane.server import loggers, migrations
+from hurricane.server.databases import aliases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Tell = Callable[[str], None]
+
+T = TypeVar("T")
+
+# Between two looks at pending migrations, and the bounds of the time between two tries to reach a
+# database: quick at first, because in a pod it is often the database's own start that is awaited.
+LOOK_SECONDS = 1.0
+RETRY_SECONDS_MIN = 0.25
+RETRY_SECONDS_MAX = 5.0
+
+
+class PreparationError(Exception):
+    """The server must not start; the text is one sentence, the cause its ``__cause__``."""
+
+
+def prepare(
+    commands: Sequence[Sequence[str]],
+    check: bool,
+    apply: bool,
+    tell: Tell,
+    lines: Callable[[int, str], None] | None,
+) -> tuple[str, str] | None:
+    """Does all that was asked for; returns why the server must not start, and the traceback.
+
+    ``tell`` is called with what is being waited for. ``lines`` takes log lines where Python's
+    logging would drop them.
+    """
+    from django.db import connections
+
+    loggers.send_to(lines)
+    try:
+        if commands:
+            command_task(commands, tell)
+        if check:
+            check_db_and_migrations(apply_migration=apply, tell=tell)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a project may raise anything
+        sentence = str(error) if isinstance(error, PreparationError) else describe(error)
+        cause = error.__cause__ or error
+        return sentence, "".join(traceback.format_exception(cause))
+    finally:
+        connections.close_all()
+    return None
+
+
+def silent(_text: str) -> None:
+    """Tells nobody."""
+
+
+def command_task(commands: Sequence[Sequence[str]], tell: Tell = silent) -> None:
+    """Runs management commands, each a name and its arguments, one after the other."""
+    server.logger.info("Starting execution of management commands")
+    for name, *arguments in commands:
+        server.logger.info("Starting execution of command %s with arguments %s", name, arguments)
+        tell(f'running command "{name}"')
+        begin = time.monotonic()
+        run_command(name, arguments)
+        seconds = time.monotonic() - begin
+        server.logger.info("Command %s was executed in %s seconds", name, round(seconds, 4))
+
+
+def run_command(name: str, arguments: Sequence[str]) -> None:
+    """Runs a management command; every way to fail is a :class:`PreparationError`."""
+    from django.core.management import call_command
+
+    try:
+        call_command(name, *arguments)
+    except SystemExit as error:
+        if error.code in {None, 0}:
+            return
+        server.logger.exception("Command %s has failed", name)
+        raise PreparationError(
+            f'command "{name}" has failed: it exited with {error.code!r}'
+        ) from error
+    except Exception as error:
+        server.logger.exception("Command %s has failed", name)
+        raise PreparationError(f'command "{name}" has failed: {describe(error)}') from error
+
+
+def check_db_and_migrations(*, apply_migration: bool = False, tell: Tell = silent) -> None:
+    """Returns when every database can be reached and has no migration pending.
+
+    With ``apply_migration`` pending migrations are applied; without, somebody else has to.
+    """
+    patiently(server.check_databases, "checking the databases", tell)
+    server.logger.info("Database was checked successfully")
+    for alias in aliases():
+        settle(alias, apply_migration=apply_migration, tell=tell)
+
+
+def settle(alias: str, *, apply_migration: bool, tell: Tell) -> None:
+    """Returns when no migration is pending on that database."""
+    reported = 0
+    looking = f'looking for pending migrations on "{alias}"'
+    tell(looking)
+    while pending := patiently(lambda: server.count_migrations(alias), looking, tell):
+        is_news = pending != reported
+        if is_news:
+            server.logger.info("There are %s pending migrations%s", pending, on(alias))
+            if not apply_migration:
+                server.logger.info("Migrations are pending%s", on(alias))
+            reported = pending
+        if apply_migration:
+            patiently(lambda: apply(alias, tell), looking, tell)
+        if not (apply_migration and is_news):
+            tell(f'{counted(pending)} pending on "{alias}"')
+            time.sleep(LOOK_SECONDS)
+    server.logger.info("No pending migrations%s", on(alias))
+
+
+def apply(alias: str, tell: Tell) -> None:
+    """Applies what is pending once nobody else does; on a replica the primary's come by itself."""
+    from django.core.management import call_command
+
+    if migrations.is_replica(alias):
+        return
+    with migrations.lock(alias, tell):
+        pending = server.count_migrations(alias)
+        if not pending:
+            return
+        tell(f'applying {counted(pending)} on "{alias}"')
+        server.logger.info("Applying migrations%s", on(alias))
+        try:
+            call_command("migrate", database=alias, interactive=False)
+        except (Exception, SystemExit) as error:
+            server.logger.exception("Database command execution has failed with %s", error)
+            raise PreparationError(
+                f'applying migrations on "{alias}" has failed: {describe(error)}'
+            ) from error
+
+
+def patiently(step: Callable[[], T], doing: str, tell: Tell) -> T:
+    """Repeats a step until the databases that it needs can be reached; ``doing`` names it."""
+    from django.db import InterfaceError, OperationalError
+
+    delay = RETRY_SECONDS_MIN
+    said = ""
+    while True:
+        try:
+            done = step()
+        except (InterfaceError, OperationalError) as error:
+            text = f"waiting for {one_line(error)}"
+            if text != said:
+                server.logger.warning("%s", text)
+                tell(text)
+                said = text
+            time.sleep(delay)
+            delay = min(delay * 2, RETRY_SECONDS_MAX)
+        else:
+            if said:
+                tell(doing)
+            return done
+
+
+def counted(pending: int) -> str:
+    """The number with its noun."""
+    return f"{pending} migration" if pending == 1 else f"{pending} migrations"
+
+
+def on(alias: str) -> str:
+    """The database's name behind a log line, where there are several."""
+    return f' on "{alias}"' if len(aliases()) > 1 else ""
+
+
+def one_line(text: object) -> str:
+    """The text with every run of white space as one space."""
+    return " ".join(str(text).split())

@@ -1,0 +1,1 @@
+"""What the served project does before it serves: a command and migrations of the tests."""

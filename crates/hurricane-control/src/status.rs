@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hurricane_scoreboard::{CheckReading, Monotonic, Phase, Scoreboard, SlotReading, WorkerState};
+use hurricane_scoreboard::{
+    CheckReading, Hindrance, Monotonic, Phase, Scoreboard, SlotReading, WorkerState,
+};
 use serde::Serialize;
 
 use crate::verdict::{self, Snapshot, Verdict, VerdictLimits};
@@ -158,6 +160,8 @@ struct Worker {
     oldest_request_age_ms: Option<u64>,
     stuck_seconds: f64,
     interpreter_wait_seconds: f64,
+    /// What keeps it from going on, as soon as something seems to.
+    hindrance: Option<&'static str>,
     engine: &'static str,
     /// The CPU that the loop is pinned to.
     pin: Option<usize>,
@@ -187,6 +191,7 @@ impl Worker {
             oldest_request_age_ms: since(now, reading.oldest).map(millis),
             stuck_seconds: reading.stuck_for(now).as_secs_f64(),
             interpreter_wait_seconds: reading.interpreter_wait_for(now).as_secs_f64(),
+            hindrance: reading.hindrance.map(Hindrance::as_str),
             engine: reading.engine.as_str(),
             pin: reading.pin,
             memory_bytes: Some(reading.memory_bytes).filter(|bytes| *bytes > 0),
@@ -314,7 +319,7 @@ mod tests {
                 "index": 0, "state": "serving", "pid": 77, "generation": 1, "age_seconds": 9.0,
                 "heartbeat_age_ms": 20, "silent": false, "queued": 1, "running": 1,
                 "connections": 1, "capacity": 1, "oldest_request_age_ms": 1000,
-                "stuck_seconds": 1.0, "interpreter_wait_seconds": 0.0, "engine": "io-uring",
+                "stuck_seconds": 1.0, "interpreter_wait_seconds": 0.0, "hindrance": null, "engine": "io-uring",
                 "pin": 0, "memory_bytes": null, "requests": 1,
                 "responses": {"1xx": 0, "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0},
                 "refused": 0, "shed": 0,

@@ -242,3 +242,85 @@ fn scene<'a>(
 ) -> Scene<'a> {
     Scene { requests, vitals, now, loop_pthread: slot.running_requests().loop_pthread() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use hurricane_scoreboard::{Hindrance, ThreadName};
+
+    const STUCK: Judgement = Judgement::Stuck(Duration::from_secs(61));
+
+    /// Examines a process that sleeps as if it were a worker, after `prepare`.
+    fn examined(prepare: impl FnOnce(i32)) -> (Findings, Slot) {
+        let mut asleep = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(asleep.id()).unwrap();
+        wait_for(pid, ThreadState::Asleep);
+        prepare(pid);
+        let slot = Slot::default();
+        let thread = ThreadName { tid: pid, pthread: 0 };
+        slot.request_began(Monotonic::now());
+        slot.running_requests().begin(0, thread, "GET", b"/slow", Monotonic::now());
+        let file = StackFile::create().unwrap();
+        let patient = Patient { pid, stacks: Some(&file), slot: &slot };
+        let mut examination = Examination::default();
+        let findings = loop {
+            if let Some(findings) = examination.advance(STUCK, &patient) {
+                break findings;
+            }
+            let due = examination.due().expect("an examination that is not over is due");
+            std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
+        };
+        assert!(examination.advance(STUCK, &patient).is_none(), "it is told once");
+        asleep.kill().unwrap();
+        asleep.wait().unwrap();
+        (findings, slot)
+    }
+
+    fn wait_for(pid: i32, state: ThreadState) {
+        while Vitals::take(pid).thread(pid).is_none_or(|thread| thread.state != state) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn cause(findings: &Findings) -> String {
+        findings.cause.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_process_that_writes_nothing_is_waited_for_but_not_for_ever() {
+        // It is killed by the signal, as it has no use for it.
+        let (findings, slot) = examined(|_| ());
+        assert!(cause(&findings).starts_with("blocked in I/O or a lock"), "{findings:?}");
+        assert!(findings.requests.unwrap().starts_with("GET /slow for "));
+        assert_eq!(findings.stacks.unwrap().to_string(), "none: it did not write within 500ms");
+        assert_eq!(slot.read().hindrance, Some(Hindrance::Sleep));
+    }
+
+    #[test]
+    fn a_stopped_process_is_asked_for_nothing() {
+        let (findings, _) = examined(|pid| {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGSTOP)
+                .unwrap();
+            wait_for(pid, ThreadState::Stopped);
+        });
+        assert_eq!(cause(&findings), "stopped by a signal");
+        assert_eq!(findings.stacks.unwrap().to_string(), "none: a stopped process writes none");
+    }
+
+    #[test]
+    fn who_recovers_is_not_spoken_of() {
+        let slot = Slot::default();
+        let patient = Patient { pid: process::id(), stacks: None, slot: &slot };
+        let mut examination = Examination::default();
+        let suspicious = Judgement::Suspicious { silent: true };
+        while slot.read().hindrance.is_none() {
+            assert!(examination.advance(suspicious, &patient).is_none());
+            std::thread::yield_now();
+        }
+        assert!(examination.advance(Judgement::Sound, &patient).is_none());
+        assert_eq!(slot.read().hindrance, None);
+        assert_eq!(examination.due(), None);
+    }
+}

@@ -49,13 +49,14 @@ class Starter:
         application: str | None = None,
         prefix: Sequence[str] = (),
         project: Path = PROJECT,
+        pass_fds: Sequence[int] = (),
         wait: bool = True,
     ) -> Server:
         """Starts a server with these flags; waits until it has started."""
         self.directories.append(tempfile.TemporaryDirectory(prefix="hurricane-test-"))
         directory = Path(self.directories[-1].name)
         engine = engine or self.engine
-        server = Server(directory, flags, env or {}, engine, application, prefix, project)
+        server = Server(directory, flags, env or {}, engine, application, prefix, project, pass_fds)
         self.servers.append(server)
         if wait:
             server.wait_for_start()

@@ -59,6 +59,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path = PROJECT,
     deadline: float = START_SECONDS,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Runs something that ends by itself."""
     return subprocess.run(
@@ -69,6 +70,7 @@ def run(
         text=True,
         timeout=deadline,
         check=False,
+        pass_fds=pass_fds,
     )
 
 
@@ -84,6 +86,7 @@ class Server:
         application: str | None,
         prefix: Sequence[str] = (),
         project: Path = PROJECT,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.signals = directory
         self.port = free_port()
@@ -102,6 +105,7 @@ class Server:
                 stdout=stderr,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
 
     def log(self) -> str:

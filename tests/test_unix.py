@@ -1,6 +1,7 @@
 """The application on a Unix domain socket instead of TCP."""
 
 import os
+import signal
 import socket
 import stat
 from pathlib import Path
@@ -99,6 +100,16 @@ def test_a_dead_workers_connections_go_to_the_others(start: Starter, path: Path)
     os.kill(server.workers()[0], 9)
     for _ in range(20):
         assert wire.get(path).body == b"hello"
+
+
+def test_a_reload_keeps_the_socket(start_once: Starter, path: Path) -> None:
+    server = start_once("--uds", str(path), *MANY)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: server.status()["reloads"] == 1, 20, "the reload")
+    assert wire.get(path).body == b"hello"
+    server.terminate()
+    assert server.wait() == 0
+    assert not path.exists()
 
 
 def test_a_stale_file_is_replaced_and_a_live_one_refused(start_once: Starter, path: Path) -> None:

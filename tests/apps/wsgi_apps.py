@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -37,6 +38,14 @@ def environ_as_json(environ: WSGIEnvironment, start_response: StartResponse) -> 
     payload = json.dumps(seen).encode()
     start_response("200 OK", [("Content-Type", "application/json")])
     return [payload]
+
+
+def variables(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Names of the environment that the application has, and those that its programs get."""
+    printed = subprocess.run(["/usr/bin/env"], stdout=subprocess.PIPE, check=True, text=True)
+    names = {line.partition("=")[0] for line in printed.stdout.splitlines()}
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(sorted(names | set(os.environ))).encode()]
 
 
 def reader(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

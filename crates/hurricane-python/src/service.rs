@@ -8,8 +8,8 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use hurricane::{
-    Args, Config, Forking, LogFormat, Logging, Preparation, ProjectArgs, Refusal, Server,
-    TerminationLog, WorkerContext, errand,
+    Args, Config, Forking, LogFormat, Logging, MANAGER_VARIABLES, Preparation, ProjectArgs,
+    Refusal, Server, TerminationLog, WorkerContext, errand,
 };
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
@@ -169,7 +169,7 @@ impl Service {
             });
             let forking = Forking {
                 fork: Box::new(move || fork(prepare_fork.as_ref())),
-                in_child: Box::new(|_| ()),
+                in_child: Box::new(|_| forget_manager()),
                 exit: Box::new(exit),
                 flush: Box::new(|| Python::attach(again::flush)),
             };
@@ -201,6 +201,19 @@ fn fork(prepare: Option<&Py<PyAny>>) -> io::Result<i32> {
         py.import(intern!(py, "os"))?.call_method0(intern!(py, "fork"))?.extract::<i32>()
     })
     .map_err(io::Error::other)
+}
+
+/// Python has a copy of the environment, from which it gives to programs that it starts.
+fn forget_manager() {
+    let forgotten = Python::attach(|py| {
+        let environment = py.import(intern!(py, "os"))?.getattr(intern!(py, "environ"))?;
+        MANAGER_VARIABLES.iter().try_for_each(|name| {
+            environment.call_method1(intern!(py, "pop"), (*name, py.None())).map(drop)
+        })
+    });
+    if let Err(error) = forgotten {
+        tracing::debug!(%error, "variables of the service manager stay in the environment");
+    }
 }
 
 /// Moves all that exists out of the collector's sight: a collection in a worker would write to

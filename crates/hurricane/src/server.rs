@@ -21,6 +21,7 @@ use crate::handover::Received;
 use crate::launch::{ChildRole, Forking, Launcher, Load, Preparation, Station};
 use crate::listener::{ListenError, Listeners};
 use crate::logging::Logging;
+use crate::notify;
 use crate::process;
 use crate::program::Program;
 use crate::signal::Signals;
@@ -291,7 +292,11 @@ fn supervise(
     let launcher = launcher(&parts);
     let seats = bound.workers.into_iter().map(Seat::new).collect();
     let control = ControlSeat::new(config.probe_port != ProbePort::Off, bound.probe);
-    let on_ready = |board: &Scoreboard| log_start(config, outlook, addresses, board);
+    notify::status(if load.is_some() { "preparing" } else { "starting workers" });
+    let on_ready = |board: &Scoreboard| {
+        log_start(config, outlook, addresses, board);
+        notify::ready(&format!("{} workers serve {}", config.workers, addresses.0));
+    };
     let mut supervisor = Supervisor::new(
         config,
         &parts.board,

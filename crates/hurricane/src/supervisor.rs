@@ -36,6 +36,7 @@ use crate::handover::Received;
 use crate::launch::{ChildRole, Launched, Launcher, Load, Station};
 use crate::listener::Listeners;
 use crate::memory_kills::MemoryKills;
+use crate::notify::{self, Watchdog};
 use crate::process;
 use crate::program::Program;
 use crate::signal::Signals;
@@ -82,6 +83,7 @@ pub(crate) struct Supervisor<'a> {
     resizing: Resizing,
     weighing: Weighing,
     reloading: Reloading,
+    watchdog: Watchdog,
     /// Whether the stop was our own decision, because something is missing.
     gave_up: bool,
     memory_kills: MemoryKills,
@@ -115,6 +117,7 @@ impl<'a> Supervisor<'a> {
             resizing: Resizing::new(seats.len(), config.pin.clone()),
             weighing: Weighing::new(config.recycling, now),
             reloading: Reloading::default(),
+            watchdog: Watchdog::of_this_process(),
             gave_up: false,
             memory_kills: MemoryKills::new(),
             preparing: load.map(Preparing::new),
@@ -177,6 +180,7 @@ impl<'a> Supervisor<'a> {
             if self.advance_stop() || self.at_once {
                 break;
             }
+            self.watchdog.beat(Instant::now());
             self.sleep();
         }
         self.end_all_at_once();
@@ -283,6 +287,7 @@ impl<'a> Supervisor<'a> {
             Launched::InChild(station) => {
                 process::die_with_parent(supervisor);
                 self.signals.release_in_child(role);
+                notify::forget_in_child();
                 drop((ours, file));
                 self.seats.clear();
                 self.leaving.clear();
@@ -304,7 +309,8 @@ impl<'a> Supervisor<'a> {
         let now = Instant::now();
         let dues = self.seats.iter().filter_map(|seat| seat.due);
         let dues = dues.chain(self.placed().filter_map(|placed| placed.child.examination_due()));
-        let due = dues.chain(self.control.due).chain(self.stop.deadline()).min();
+        let dues = dues.chain(self.control.due).chain(self.watchdog.due());
+        let due = dues.chain(self.stop.deadline()).min();
         let wait = due.map_or(tick, |due| tick.min(due.saturating_duration_since(now)));
         // Rounded up: a sleep that ends too early would be followed by many.
         let millis = u16::try_from(wait.as_millis() + 1).unwrap_or(u16::MAX);

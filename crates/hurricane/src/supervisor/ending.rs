@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::child::{Child, Order};
 use crate::exit::Exit;
 use crate::findings::name_requests;
+use crate::notify;
 use crate::process;
 use crate::stop::Step;
 use crate::supervisor::{End, Supervisor};
@@ -30,6 +31,7 @@ impl Supervisor<'_> {
                     self.tell_workers(Order::Drain);
                     let delay = self.config.drain_delay;
                     tracing::info!(?delay, "still accepting while endpoints are withdrawn");
+                    notify::stopping("still accepting, until the drain delay is over");
                 }
                 Some(Step::Stop) => self.stop_accepting(),
                 Some(Step::CutOff) => self.cut_off(),
@@ -68,6 +70,7 @@ impl Supervisor<'_> {
             let (running, queued) = self.open_requests();
             tracing::info!(running, queued, "no longer accepting; ending what runs");
         }
+        notify::stopping("no longer accepting; ending what runs");
     }
 
     fn tell_workers(&self, order: Order) {

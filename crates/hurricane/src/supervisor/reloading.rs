@@ -21,6 +21,7 @@ use crate::handover::{
     Received, SeatNote,
 };
 use crate::image;
+use crate::notify;
 use crate::process::{self, How};
 use crate::program::Program;
 use crate::stacks::StackFile;
@@ -102,6 +103,9 @@ impl Supervisor<'_> {
         let signal = Signal::SIGHUP.as_str();
         if self.reloading.program.is_none() {
             tracing::info!(signal, "ignored: this service has no code to load; restart it");
+            // Whoever asked waits for an answer.
+            notify::reloading("there is no code to load");
+            notify::ready("there is no code to load; a restart brings a new version");
         } else if self.stop.has_begun() {
             tracing::info!(signal, "ignored: the server is stopping");
         } else if !self.is_ready() {
@@ -110,6 +114,7 @@ impl Supervisor<'_> {
             let is_busy = self.reloading.trial.is_some() || self.reloading.rolling.is_some();
             self.reloading.asked = true;
             tracing::info!(signal, after_this_one = is_busy, "new code is to be loaded");
+            notify::reloading("loading new code");
         }
     }
 
@@ -157,6 +162,7 @@ impl Supervisor<'_> {
     fn refuse(&mut self, cause: &str) {
         self.board.server().add_failed_reload();
         tracing::error!(cause, "new code cannot be loaded; the old serves on");
+        notify::ready("the old code serves: new code cannot be loaded");
         let Some(keeping) = &mut self.reloading.keeping else { return };
         keeping.failures = keeping.failures.saturating_add(1);
         keeping.due = Instant::now() + retry_delay(keeping.failures);
@@ -192,7 +198,10 @@ impl Supervisor<'_> {
                     .chain([self.board.memory(), notes.as_fd()])
                     .collect();
                 let errand = format!("succeed={}", notes.as_raw_fd());
-                image::replace(&program, &errand, descriptors.into_iter())
+                self.watchdog.suspend(self.config.reload_timeout);
+                let error = image::replace(&program, &errand, descriptors.into_iter());
+                self.watchdog.resume();
+                error
             }
             Err(error) => error,
         };
@@ -319,6 +328,7 @@ impl Supervisor<'_> {
             self.board.server().add_reload();
             let took = since.elapsed();
             tracing::info!(?took, "every worker runs the new code");
+            notify::ready("every worker runs the new code");
         }
     }
 }

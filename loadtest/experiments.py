@@ -16,7 +16,7 @@ from typing import Any
 from generator import Generator, Load, conclude
 from processes import command_name, tree
 from rounds import Policy, interleave, ratio, typical
-from running import NotInstalledError, Server, Service, Site, answers, serve
+from running import NotRunningError, Server, Service, Site, answers, serve
 from scenarios import Application
 from servers import Subject
 
@@ -34,7 +34,7 @@ def start(site: Site, _generator: Generator, deadline: float) -> dict[str, list[
             if time.monotonic() > deadline and kind in seconds:
                 continue
             with (
-                contextlib.suppress(NotInstalledError),
+                contextlib.suppress(NotRunningError),
                 serve(Subject(kind), Service(Application.DJANGO_DEFAULT), site) as server,
             ):
                 seconds.setdefault(kind, []).append(server.start_seconds)
@@ -46,7 +46,7 @@ def memory(site: Site, generator: Generator, _deadline: float) -> dict[str, dict
     found: dict[str, dict[str, float]] = {}
     load = Load("/page", connections=16)
     for kind in ("hurricane", *MEMORY_RIVALS):
-        with contextlib.suppress(NotInstalledError):
+        with contextlib.suppress(NotRunningError):
             sizes = []
             for workers in (1, 2):
                 service = Service(Application.DJANGO_DEFAULT, path="/page", workers=workers)

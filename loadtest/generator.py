@@ -85,6 +85,10 @@ class Outcome:
         )
 
 
+class LoadError(Exception):
+    """The generator gave up: the server cannot be reached, or keeps failing."""
+
+
 @dataclass(frozen=True)
 class Generator:
     """The executable, and the CPUs that it may use."""
@@ -112,5 +116,5 @@ def conclude(run: "subprocess.Popen[bytes]") -> Outcome:
     """Waits for a run; fails when it has failed."""
     output, _ = run.communicate()
     if run.returncode:
-        raise RuntimeError(f"the load generator ended with {run.returncode}")
+        raise LoadError(f"the load generator ended with {run.returncode}")
     return Outcome.parse(output)

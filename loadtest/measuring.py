@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 
-from generator import Generator, Load, Outcome, conclude
+from generator import Generator, Load, LoadError, Outcome, conclude
 from processes import Usage, cpu_busy_seconds
 from running import Server
 from scenarios import Scenario
@@ -39,6 +39,10 @@ class Measurement:
 class WrongAnswerError(Exception):
     """A server answers something else than what is measured."""
 
+    def __init__(self, server: str, what: str) -> None:
+        super().__init__(f"{server}: {what}")
+        self.server = server
+
 
 def measure(
     server: Server,
@@ -52,7 +56,10 @@ def measure(
     began, busy, client = time.monotonic(), cpu_busy_seconds(cpus), _waited()
     before = server.usage()
     idle_before = sum((other.usage().cpu_seconds for other in bystanders), 0.0)
-    outcome, latency = _load(server, scenario, generator, seconds)
+    try:
+        outcome, latency = _load(server, scenario, generator, seconds)
+    except LoadError as error:
+        raise WrongAnswerError(server.name, str(error)) from error
     used = server.usage() - before
     idle = sum((other.usage().cpu_seconds for other in bystanders), 0.0) - idle_before
     foreign = cpu_busy_seconds(cpus) - busy - used.cpu_seconds - idle - (_waited() - client)
@@ -81,30 +88,32 @@ def _load(
     finally:
         outcome = conclude(busy)
     if probes.errors:
-        raise WrongAnswerError(
-            f"{server.name}: {probes.errors} probes failed: {probes.first_error}"
-        )
+        raise WrongAnswerError(server.name, f"{probes.errors} probes failed: {probes.first_error}")
     return outcome, probes
 
 
 def warm(server: Server, load: Load, generator: Generator) -> None:
     """A few hundred requests, so that what happens once has happened."""
     quick = replace(load, slow=0, rate=None)
-    generator.run(quick.limited(64 * 16), server.port, 1)
+    try:
+        generator.run(quick.limited(64 * 16), server.port, 1)
+    except LoadError as error:
+        raise WrongAnswerError(server.name, str(error)) from error
 
 
 def _check(server: Server, scenario: Scenario, outcome: Outcome) -> None:
     if not outcome.requests:
-        raise WrongAnswerError(f"{server.name}: no answer, {outcome.first_error}")
+        raise WrongAnswerError(server.name, f"no answer, {outcome.first_error}")
     if outcome.errors > max(outcome.requests // 100, 2):
         raise WrongAnswerError(
-            f"{server.name}: {outcome.errors} of {outcome.requests} requests failed, the first "
-            f"with: {outcome.first_error}"
+            server.name,
+            f"{outcome.errors} of {outcome.requests} requests failed, the first "
+            f"with: {outcome.first_error}",
         )
     each = outcome.body_bytes / outcome.requests
     if scenario.body_bytes is not None and each != scenario.body_bytes:
         raise WrongAnswerError(
-            f"{server.name}: {each:.1f} bytes a body, {scenario.body_bytes} are expected"
+            server.name, f"{each:.1f} bytes a body, {scenario.body_bytes} are expected"
         )
 
 

@@ -33,11 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     places = Places(args.scripts, None, args.native, args.example)
     generator = Generator(args.generator, (cpus[-1],))
     args.output.mkdir(parents=True, exist_ok=True)
-    perf = shutil.which("perf")
+    perf = None if args.callgrind else _working_perf(args.output)
+    if perf is None and shutil.which("valgrind") is None:
+        sys.stderr.write("neither perf (allowed to sample) nor valgrind is here; install one\n")
+        return 1
     with tempfile.TemporaryDirectory(prefix="hurricane-profile-") as scratch:
         site = Site(places, (cpus[0],), Path(scratch))
         service = Service(scenario.application, _path(scenario), scenario.threads)
-        if perf and not args.callgrind:
+        if perf:
             with serve(args.subject, service, site) as server:
                 warm(server, scenario.load, generator)
                 folded, cpu_us = _sampled(perf, server, scenario, generator, args)
@@ -72,6 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(flag, type=Path, default=default, help=what)
     return parser
+
+
+def _working_perf(output: Path) -> str | None:
+    """The executable, where the machine has it and lets it sample."""
+    perf = shutil.which("perf")
+    if perf is None:
+        return None
+    tried = subprocess.run(
+        [perf, "record", "--event=cpu-clock", f"--output={output / 'perf.data'}", "--", "true"],
+        check=False, capture_output=True,
+    )  # fmt: skip
+    return perf if tried.returncode == 0 else None
 
 
 def _path(scenario: Scenario) -> str:

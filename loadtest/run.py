@@ -1,7 +1,6 @@
 """Compares Hurricane with others under load, in interleaved runs. Usage is in README.md."""
 
 import argparse
-import contextlib
 import os
 import sys
 import tempfile
@@ -15,11 +14,12 @@ import experiments
 import gate
 import machine
 import results
-from generator import Generator
-from measuring import measure, warm
-from results import Comparison, Entry, Results
-from rounds import Budget, Policy, interleave
-from running import NotInstalledError, Server, Service, Site, serve
+from contest import Contest
+from generator import Generator, LoadError
+from measuring import WrongAnswerError
+from results import Comparison, Results
+from rounds import Budget
+from running import NotRunningError, Site
 from scenarios import BY_NAME, SCENARIOS, Scenario
 from servers import Places, Subject
 
@@ -34,6 +34,9 @@ MINUTES = 15
 # A scenario of the gate that seems lost is measured so often, for so long.
 GATE_ATTEMPTS = 3
 GATE_SECONDS = 20
+
+# What ends a scenario or an experiment, and not the others.
+FAILURES = (NotRunningError, WrongAnswerError, LoadError, RuntimeError)
 
 # A single scenario takes no longer than this, however noisy the machine is.
 SCENARIO_SECONDS_MAX = 150
@@ -56,43 +59,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.smoke:
         chosen = [replace(each, load=each.load.limited(300)) for each in chosen]
         args.rounds, args.repeats, args.seconds = 1, 0, 5.0
-    given = list(arguments if arguments is not None else sys.argv[1:])
-    found = Results(datetime.now(UTC).isoformat(timespec="seconds"), given, {})
-    places = Places(args.scripts, args.legacy, args.native, args.example)
-    with tempfile.TemporaryDirectory(prefix="hurricane-loadtest-") as scratch:
-        site = Site(places, (cpus[0],), Path(scratch))
-        generator = Generator(args.generator, (cpus[-1],))
-        _run(chosen, args, found, site, generator)
-        if args.gate and not args.smoke:
-            return _judge(found, lambda each: _compare(each, args, site, generator, GATE_SECONDS))
     if args.all and not args.json:
         args.json = RESULTS
-    if args.json:
-        taken = [name for each in found.comparisons for name in each.entries]
-        found.machine = machine.describe(places, {Subject.parse(name).kind for name in taken})
-        found.write(args.json)
-    return 0
+    given = list(arguments if arguments is not None else sys.argv[1:])
+    places = Places(args.scripts, args.legacy, args.native, args.example)
+    with tempfile.TemporaryDirectory(prefix="hurricane-loadtest-") as scratch:
+        contest = Contest(
+            Site(places, (cpus[0],), Path(scratch)), Generator(args.generator, (cpus[-1],)),
+            args.rounds, args.repeats, args.noise, args.seconds, warms=not args.smoke,
+        )  # fmt: skip
+        found = Results(datetime.now(UTC).isoformat(timespec="seconds"), given, {})
+        failed = _run(chosen, contest, args, found)
+        if args.gate and not args.smoke:
+            failed += _judge(
+                found, lambda each: contest.compare(each, _subjects(each, args), GATE_SECONDS)
+            )
+    return 1 if failed else 0
 
 
-def _run(
-    chosen: list[Scenario],
-    args: argparse.Namespace,
-    found: Results,
-    site: Site,
-    generator: Generator,
-) -> None:
-    """The scenarios, then the experiments."""
+def _run(chosen: list[Scenario], contest: Contest, args: argparse.Namespace, found: Results) -> int:
+    """The scenarios, then the experiments; says how many have failed."""
     asked = args.experiment or (list(experiments.BY_NAME) if args.all else [])
     budget = Budget(time.monotonic() + args.minutes * 60, len(chosen) + len(asked))
+    failed = 0
     for scenario in chosen:
         seconds = min(budget.next_deadline() - time.monotonic(), SCENARIO_SECONDS_MAX)
-        comparison = _compare(scenario, args, site, generator, seconds)
+        try:
+            comparison = contest.compare(scenario, _subjects(scenario, args), seconds)
+        except FAILURES as error:
+            failed += _refuse(f"{scenario.name}: {error}")
+            continue
         found.comparisons.append(comparison)
         _say(_smoke(comparison) if args.smoke else results.text(comparison))
+        _write(found, contest.site.places, args.json)
     for name in asked:
-        deadline = budget.next_deadline()
-        found.experiments[name] = experiments.BY_NAME[name](site, generator, deadline)
+        experiment = experiments.BY_NAME[name]
+        try:
+            found.experiments[name] = experiment(
+                contest.site, contest.generator, budget.next_deadline()
+            )
+        except FAILURES as error:
+            failed += _refuse(f"{name}: {error}")
+            continue
         _say(f"\n{name}: {found.experiments[name]}")
+        _write(found, contest.site.places, args.json)
+    return failed
+
+
+def _write(found: Results, places: Places, path: Path | None) -> None:
+    """What is there so far, so that an accident later costs nothing."""
+    if path:
+        taken = {name for each in found.comparisons for name in each.entries}
+        found.machine = machine.describe(places, {Subject.parse(name).kind for name in taken})
+        found.write(path)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -179,45 +198,6 @@ def _subjects(scenario: Scenario, args: argparse.Namespace) -> list[Subject]:
     return [args.ours, *map(Subject, wanted), *args.rival]
 
 
-def _compare(
-    scenario: Scenario,
-    args: argparse.Namespace,
-    site: Site,
-    generator: Generator,
-    seconds: float,
-) -> Comparison:
-    """All servers at once, loaded in turns."""
-    deadline = time.monotonic() + seconds
-    found = Comparison(scenario.name, args.ours.name, {}, [])
-    running: dict[str, Server] = {}
-    with contextlib.ExitStack() as stack:
-        for subject in _subjects(scenario, args):
-            path = "/" if scenario.load.body else scenario.load.path
-            service = Service(scenario.application, path, scenario.threads)
-            started = serve(subject, service, site)
-            try:
-                server = stack.enter_context(started)
-            except NotInstalledError as error:
-                if subject is args.ours:
-                    raise
-                found.missing[subject.name] = str(error)
-                continue
-            running[subject.name] = server
-            found.entries[subject.name] = Entry(server.shown_command(site), server.start_seconds)
-            if not args.smoke:
-                warm(server, scenario.load, generator)
-        policy = Policy(args.rounds, args.repeats, args.noise, deadline)
-        found.rounds = interleave(
-            list(running),
-            lambda name: measure(
-                running[name], scenario, generator, args.seconds,
-                [other for other in running.values() if other.name != name],
-            ),
-            policy,
-        )  # fmt: skip
-    return found
-
-
 def _smoke(comparison: Comparison) -> str:
     answered = {name: cell.requests for name, cell in comparison.rounds[0].cells.items()}
     return f"{comparison.scenario}: answered {answered}"
@@ -226,6 +206,8 @@ def _smoke(comparison: Comparison) -> str:
 def _judge(found: Results, measure_again: Callable[[Scenario], Comparison]) -> int:
     """Whatever seems lost is measured again, and judged by all rounds together."""
     committed = gate.committed_ratios()
+    if missing := [why for each in found.comparisons for why in each.missing.values()]:
+        return _refuse("; ".join(missing))
     for attempt in range(GATE_ATTEMPTS):
         judgements = gate.judge(found.comparisons, committed)
         _say("\n" + "\n".join(map(str, judgements)))

@@ -30,8 +30,8 @@ class Site:
     scratch: Path
 
 
-class NotInstalledError(Exception):
-    """The server is not here; the text says what is missing."""
+class NotRunningError(Exception):
+    """The server is not installed or does not start; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,7 @@ def serve(subject: Subject, service: Service, site: Site) -> Iterator[Server]:
     )
     command = subject.command(site.places, start)
     if command is None:
-        raise NotInstalledError(
-            f"{subject.kind} is not installed; --rivals all installs what can be"
-        )
+        raise NotRunningError(f"{subject.kind} is not installed; --rivals all installs what can be")
     log = site.scratch / f"{subject.kind}.log"
     began = time.monotonic()
     with log.open("wb") as output:
@@ -111,7 +109,7 @@ def serve(subject: Subject, service: Service, site: Site) -> Iterator[Server]:
     try:
         while not answers(start.port, service.path):
             if process.poll() is not None or time.monotonic() > began + START_SECONDS_MAX:
-                raise RuntimeError(
+                raise NotRunningError(
                     f"{subject.name} does not answer {service.path}: {log.read_text()}"
                 )
             time.sleep(0.005)

@@ -1,6 +1,7 @@
 """The load tests' own logic: what is repeated, what counts, and what fails a change."""
 
 import json
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import pytest
 
 import callgrind
 import gate
+import page
 import stages
-from generator import Load, Outcome
-from measuring import Measurement
+from contest import Contest
+from generator import Generator, Load, Outcome
+from measuring import Measurement, WrongAnswerError
 from results import Comparison, Entry, Results
 from rounds import Budget, Policy, Round, Spread, interleave, ratio
+from running import NotRunningError, Server, Site
 from scenarios import SCENARIOS, Application, Scenario
 from servers import KINDS, Places, Start, Subject
 
@@ -132,6 +136,30 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
     assert Results.read(tmp_path / "results.json") == found
 
 
+def test_the_page_says_where_we_lose() -> None:
+    machine = {"commit": "c", "cpus": 2, "cpu": "x", "kernel": "k", "python": "p", "django": "d",
+               "rust": "r", "versions": {}}  # fmt: skip
+    won = compared("json", hurricane=[1, 1, 1], granian=[2, 2, 2])
+    lost = compared("bare", hurricane=[3, 3, 1], granian=[2, 2, 2])
+    text = page.text(Results("now", ["--all"], machine, [won, lost]), "{}")
+    losses = text.partition("## Where we lose")[2].partition("## Scenarios")[0]
+    assert "**bare**: granian needs less" in losses
+    assert "1.50 (0.50 to 1.50) times as much), not in every round" in losses
+    assert "the goal was 0.6 of granian" in losses
+    assert "json" not in losses
+
+
+def test_the_table_of_the_readme_is_replaced_between_its_marks() -> None:
+    readme = f"before\n{page.OPENING}\nold\n{page.CLOSING}\nafter\n"
+    table = page.extract([compared("bare", hurricane=[1.0], granian=[2.0])])
+    replaced = page.marked(readme, table)
+    assert "| WSGI hello | 0.50 (0.50 to 0.50) |" in replaced
+    assert "old" not in replaced
+    assert page.marked(replaced, table) == replaced
+    with pytest.raises(ValueError, match="no marks"):
+        page.marked("nothing", table)
+
+
 def test_what_the_generator_says_is_read() -> None:
     said = {
         "requests": 5, "errors": 0, "first_error": None, "unsent": 2, "body_bytes": 65,
@@ -198,6 +226,35 @@ def test_a_server_that_is_not_installed_has_no_command(tmp_path: Path) -> None:
 )
 def test_a_stack_belongs_to_its_innermost_known_frame(stack: str, expected: str) -> None:
     assert stages.count([f"{stack} 3"]) == {expected: 3}
+
+
+class Arena(Contest):
+    """A contest in which B answers something wrong, and C does not start."""
+
+    def _start(self, subject: Subject, _scenario: Scenario, _stack: object) -> Server:
+        if subject.name == "C":
+            raise NotRunningError("C is not installed")
+        process = subprocess.Popen(["true"])
+        process.wait()
+        return Server(subject.name, ["x"], process, 1, 2, (0,), 0.5, Path())
+
+    def _rounds(
+        self, running: list[Server], _scenario: Scenario, _policy: Policy
+    ) -> list[Round[Measurement]]:
+        if any(server.name == "B" for server in running):
+            raise WrongAnswerError("B", "12 bytes a body")
+        return [Round({server.name: CELL for server in running})]
+
+
+def test_a_rival_that_fails_is_noted_and_the_others_go_on(tmp_path: Path) -> None:
+    site = Site(Places(), (0,), tmp_path)
+    arena = Arena(site, Generator(tmp_path, (1,)), 1, 0, 0.03, 1)
+    subjects = [Subject("granian", label=name) for name in ("A", "B", "C", "D")]
+    found = arena.compare(SCENARIOS[0], subjects, 1)
+    assert list(found.entries) == ["A", "D"]
+    assert found.missing == {"C": "C is not installed", "B": "B: 12 bytes a body"}
+    with pytest.raises(WrongAnswerError, match="12 bytes"):
+        arena.compare(SCENARIOS[0], subjects[1:], 1)
 
 
 CALLGRIND = """\

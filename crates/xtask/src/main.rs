@@ -60,7 +60,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Write docs/performance.md from the JSON of a comparison
+    /// Write docs/performance.md and the README's table from the JSON of a comparison
     #[command(disable_help_flag = true)]
     Report {
         /// Arguments of loadtest/report.py

@@ -128,6 +128,11 @@ impl Ledger {
         self.issued - self.settled
     }
 
+    /// Whether nothing more is sent.
+    pub(crate) fn has_ended(&self, now: Instant) -> bool {
+        now >= self.end
+    }
+
     /// When even requests under way are given up.
     pub(crate) fn last_call(&self) -> Instant {
         self.end + GRACE

@@ -90,7 +90,14 @@ impl Run {
             let (outcome, returned) = file.read_at(buffer, 0).await;
             outcome.context("cannot read the timer")?;
             buffer = returned;
-            self.due.notify_waiters();
+            if self.ledger.borrow().has_ended(Instant::now()) {
+                self.due.notify_waiters();
+            } else {
+                // The timer tells how often it has run out.
+                let count = <[u8; 8]>::try_from(buffer.as_slice()).map_or(1, u64::from_ne_bytes);
+                let idle = u64::try_from(self.plan.connections)?;
+                (0..count.min(idle)).for_each(|_| self.due.notify_one());
+            }
         }
     }
 

@@ -1,0 +1,286 @@
+"""The text of docs/performance.md, and the table of the README."""
+
+import json
+import re
+import shlex
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from results import FLOORS, HEADER, Comparison, Results, cells
+from rounds import Spread
+from scenarios import Metric
+from servers import KINDS
+
+README_SCENARIOS = (
+    "bare", "django", "django-default", "json", "sqlite", "template", "upload", "streaming",
+    "static", "native", "native-pipelined",
+)  # fmt: skip
+OPENING = "<!-- measured: `cargo xtask report` writes this table -->"
+CLOSING = "<!-- measured -->"
+
+MISSED = "**missed**"
+
+# A round with more foreign load than this says little about anything but ratios of CPU time.
+NOISE_BEARABLE = 0.1
+
+
+def text(found: Results, baseline: str) -> str:
+    """The page; the baseline is that of `cargo xtask bench`."""
+    return "\n".join(_lines(found, baseline)) + "\n"
+
+
+def _lines(found: Results, baseline: str) -> Iterator[str]:
+    yield from _introduction(found)
+    yield from _summary(found.comparisons)
+    yield from _losses(found.comparisons)
+    yield "\n## Scenarios\n"
+    for comparison in found.comparisons:
+        yield from _scenario(comparison)
+    yield from _experiments(found.experiments)
+    yield from _scoreboard(baseline)
+    yield from _client_and_restarts(found.experiments)
+    yield from _settings(found)
+
+
+def _introduction(found: Results) -> Iterator[str]:
+    machine = found.machine
+    foreign = max((each.foreign for each in found.comparisons), default=0)
+    yield "# Performance\n"
+    yield _paragraph(
+        "Made by `cargo xtask report`; do not edit it. How it is measured:",
+        "[loadtest/README.md](../loadtest/README.md).",
+    )
+    yield _paragraph(
+        f"Measured {found.began} at `{machine['commit']}` on {machine['cpus']} CPUs",
+        f"({machine['cpu']}), Linux {machine['kernel']}, CPython {machine['python']}, Django",
+        f"{machine['django']}, {machine['rust']}:",
+    )
+    yield f"```sh\ncargo xtask loadtest {shlex.join(found.arguments)}\ncargo xtask report\n```\n"
+    yield _paragraph(
+        "All servers of a scenario run with one worker on one CPU, the load comes from another.",
+        "Rounds go A B C, A B C; a ratio is formed inside a round, and what stands here is the",
+        "median with the lowest and the highest of the rounds. Latencies are corrected for",
+        "coordinated omission.",
+    )
+    if foreign > NOISE_BEARABLE:
+        yield _paragraph(
+            f"**Others used this machine meanwhile (up to {foreign:.0%} of it in a round): ratios",
+            "of CPU time are of some use, latencies and rates of none.**",
+        )
+
+
+def _paragraph(*parts: str) -> str:
+    return (
+        textwrap.fill(" ".join(parts), 100, break_long_words=False, break_on_hyphens=False) + "\n"
+    )
+
+
+def _summary(comparisons: list[Comparison]) -> Iterator[str]:
+    yield "\n## In short\n"
+    yield "Below 1 Hurricane needs less.\n"
+    yield "![Ratios](performance/ratios.svg)\n"
+    titles = ("scenario", "compared", "best rival", "to the best", "to granian", "goal")
+    yield f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}"
+    for each in comparisons:
+        best = each.best_rival()
+        granian = str(each.ratio("granian")) if "granian" in each.entries else ""
+        goals = ", ".join(f"{goal}: {verdict}" for goal, verdict in _goals(each))
+        line = (
+            f"[{each.scenario}](#{each.scenario})",
+            each.table_entry.metric.value,
+            best or "",
+            str(each.ratio(best)) if best else "",
+            granian,
+            goals,
+        )
+        yield f"| {' | '.join(line)} |"
+
+
+def _goals(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """What was aimed at, and whether it was reached."""
+    scenario = comparison.table_entry
+    for rival, most in scenario.goals:
+        if rival in comparison.entries:
+            reached = comparison.ratio(rival).median <= most
+            yield f"{most} of {rival}", "reached" if reached else MISSED
+    if scenario.p99_ms_goal:
+        p99_ms = comparison.median(comparison.ours, lambda cell: cell.p99_us) / 1000
+        verdict = "reached" if p99_ms <= scenario.p99_ms_goal else MISSED
+        yield f"p99 of {scenario.p99_ms_goal:g} ms", verdict
+
+
+def _losses(comparisons: list[Comparison]) -> Iterator[str]:
+    yield "\n## Where we lose\n"
+    lines = []
+    for each in comparisons:
+        for rival in each.rivals:
+            spread = each.ratio(rival)
+            if spread.median > 1 and rival not in FLOORS:
+                sure = "in every round" if spread.low > 1 else "not in every round"
+                lines.append(
+                    f"- **{each.scenario}**: {rival} needs less ({each.table_entry.metric.value}: "
+                    f"we need {spread} times as much), {sure}."
+                )
+    missed = [
+        f"- **{each.scenario}**: the goal was {goal}."
+        for each in comparisons
+        for goal, verdict in _goals(each)
+        if verdict is MISSED
+    ]
+    yield "\n".join([*lines, *missed] or ["Nowhere, in this run."])
+
+
+def _scenario(comparison: Comparison) -> Iterator[str]:
+    scenario = comparison.table_entry
+    yield f"### {scenario.name}\n"
+    judged = "What is compared is the p99." if scenario.metric is Metric.P99 else ""
+    served = f"{scenario.title}: {scenario.application.value}, {_load(comparison)}."
+    yield _paragraph(served, scenario.note, judged)
+    yield f"![{scenario.name}](performance/{scenario.name}.svg)\n"
+    yield f"| server | {' | '.join(HEADER)} | Hurricane / it |"
+    yield f"|---|{'---:|' * len(HEADER)}---|"
+    for name in sorted(comparison.entries, key=comparison.value):
+        ratio = "" if name == comparison.ours else str(comparison.ratio(name))
+        yield f"| {name} | {' | '.join(cells(comparison, name))} | {ratio} |"
+    slow = [
+        f"{name} {cell.slow_answered} of {cell.slow_answered + cell.slow_failed}"
+        for name, cell in comparison.rounds[-1].cells.items()
+        if cell.slow_answered + cell.slow_failed
+    ]
+    if slow:
+        yield f"\nSlow clients that were answered in the last round: {', '.join(slow)}."
+    missing = "; ".join(comparison.missing.values())
+    yield ""
+    yield _paragraph(
+        f"{len(comparison.rounds)} rounds, foreign load at most {comparison.foreign:.1%}.",
+        f"Missing: {missing}." if missing else "",
+    )
+
+
+def _load(comparison: Comparison) -> str:
+    load = comparison.table_entry.load
+    words = [f"{load.connections} connections"]
+    if load.rate:
+        words.append(f"{load.rate:,.0f} requests a second")
+    if load.pipeline > 1:
+        words.append(f"{load.pipeline} requests at a time")
+    if load.churn:
+        words.append("a connection for each request")
+    if load.body:
+        words.append(f"bodies of {load.body >> 10} KiB")
+    return ", ".join(words)
+
+
+def _experiments(experiments: dict[str, Any]) -> Iterator[str]:
+    if start := experiments.get("start"):
+        yield "## Start\n"
+        yield "Seconds from exec to the first 200 of Django with the default middleware.\n"
+        yield "![Start](performance/start.svg)\n"
+        yield "| server | seconds |\n|---|---|"
+        for name, seconds in start.items():
+            yield f"| {name} | {Spread.of(seconds)} |"
+    if memory := experiments.get("memory"):
+        yield "\n## Memory\n"
+        yield _paragraph(
+            "MiB (PSS) over all processes of a server, Django with the default middleware. The",
+            "goal is that a second worker of ours adds at most 20.",
+        )
+        yield "![Memory](performance/memory.svg)\n"
+        yield "| server | one worker | two workers | the second adds |\n|---|---|---|---|"
+        for name, sizes in memory.items():
+            yield f"| {name} | {sizes['one']:.1f} | {sizes['two']:.1f} | {sizes['second']:.1f} |"
+    if stall := experiments.get("stall"):
+        yield "\n## A worker that stands still\n"
+        yield _paragraph(
+            "Seconds from when one of two workers is stopped (SIGSTOP) until `/ready` fails. The",
+            "others have no probe that tells: new connections that reach such a worker hang.",
+        )
+        yield "| `--heartbeat-timeout` | seconds |\n|---|---|"
+        for timeout, seconds in stall.items():
+            yield f"| {timeout} s | {seconds:.2f} |"
+    if scale := experiments.get("scale"):
+        yield "\n## More workers\n"
+        yield f"Django hello on 1 to N workers, half of {scale['cpus']} CPUs for the clients."
+        if len(scale["workers"]) < 2:
+            yield "**That leaves one worker here: how it scales is not measured.**"
+        yield "\n| workers | requests/s |\n|---|---|"
+        for workers, rate in scale["workers"].items():
+            yield f"| {workers} | {rate:,.0f} |"
+
+
+def _client_and_restarts(experiments: dict[str, Any]) -> Iterator[str]:
+    if client := experiments.get("client"):
+        yield "\n## What the load generator costs\n"
+        yield "CPU per request of the client, in rounds, all against the same server (ring).\n"
+        yield "![Client](performance/client.svg)\n"
+        last = list(client)[-1]
+        yield f"| client | CPU µs | requests/s | share of {last} |\n|---|---|---|---|"
+        for name, row in client.items():
+            yield (
+                f"| {name} | {row['cpu_us']:.2f} | {row['requests_per_second']:,.0f} | "
+                f"{row['share_of_wrk']:.2f} |"
+            )
+    if rolling := experiments.get("rolling"):
+        yield "\n## Rolling restarts\n"
+        yield "Requests that were lost while pods were replaced (`loadtest/rolling.py`).\n"
+        yield rolling["table"]
+
+
+def _scoreboard(baseline: str) -> Iterator[str]:
+    """From the counts that every change is held to: they do not depend on this run."""
+    counted = re.compile(r"scoreboard_(\d+)")
+    for machine, counts in json.loads(baseline).items():
+        sizes = {
+            int(found[1]): count
+            for name, count in counts["instructions"].items()
+            if (found := counted.fullmatch(name))
+        }
+        if sizes:
+            yield "\n## What a probe pays for more workers\n"
+            yield _paragraph(
+                f"Instructions ({machine}) of reading all slots of the scoreboard, from",
+                "[benches/baseline.json](../benches/baseline.json); a nanosecond does about",
+                "three.",
+            )
+            yield "| slots | instructions |\n|---|---|"
+            for slots, count in sorted(sizes.items()):
+                yield f"| {slots:,} | {count:,} |"
+
+
+def _settings(found: Results) -> Iterator[str]:
+    yield "\n## Versions and command lines\n"
+    yield "SCRATCH is a directory for what servers write, PORT a free port.\n"
+    yield "| server | version | why it runs so |\n|---|---|---|"
+    for kind, version in found.machine["versions"].items():
+        yield f"| {kind} | {version} | {KINDS[kind].why} |"
+    for comparison in found.comparisons:
+        yield f"\n{comparison.scenario}:\n\n```sh"
+        for entry in comparison.entries.values():
+            yield shlex.join(entry.command)
+        yield "```"
+
+
+def extract(comparisons: list[Comparison]) -> str:
+    """The README's table."""
+    return "\n".join(_rows(comparisons))
+
+
+def _rows(comparisons: list[Comparison]) -> Iterator[str]:
+    yield "| | Hurricane / granian | Hurricane / best rival | |"
+    yield "|---|---|---|---|"
+    for each in comparisons:
+        if each.scenario in README_SCENARIOS:
+            best = each.best_rival()
+            granian = str(each.ratio("granian")) if "granian" in each.entries else ""
+            to_best = str(each.ratio(best)) if best else ""
+            yield f"| {each.table_entry.title} | {granian} | {to_best} | {best} |"
+
+
+def marked(readme: str, table: str) -> str:
+    """A text with a table between its marks."""
+    before, opening, rest = readme.partition(OPENING)
+    _, closing, after = rest.partition(CLOSING)
+    if not closing:
+        raise ValueError("the README has no marks for the table")
+    return f"{before}{opening}\n{table}\n{closing}{after}"

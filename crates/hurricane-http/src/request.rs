@@ -104,6 +104,12 @@ impl Head {
         })
     }
 
+    /// All fields in order, names as bytes: for those who look them up in a table and have no
+    /// use for text.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|field| (field.name.of(&self.bytes), field.value.of(&self.bytes)))
+    }
+
     /// The first value of a field.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.fields

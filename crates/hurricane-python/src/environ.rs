@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use hurricane_http::{BodyFraming, Header, Request, Version};
+use foldhash::fast::RandomState;
+use hurricane_http::{BodyFraming, Request, Version};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -46,8 +47,8 @@ impl Template {
 /// A thread's memory of keys and values that come again and again.
 #[derive(Default)]
 pub(crate) struct Memory {
-    /// By field name as sent; `None`: the field is dropped.
-    keys: HashMap<Box<str>, Option<Py<PyString>>>,
+    /// The key of a field by its name as sent; `None`: the field is dropped.
+    keys: HashMap<Box<[u8]>, Option<Py<PyString>>, RandomState>,
     host: Option<Host>,
     peer: Option<(std::net::IpAddr, Py<PyString>)>,
     port: Option<(u16, Py<PyString>)>,
@@ -81,8 +82,8 @@ pub(crate) fn environ<'py>(
     };
     environ.set_item(intern!(py, "SERVER_PROTOCOL"), protocol)?;
     set_addresses(py, &environ, memory, request)?;
-    for header in head.headers() {
-        set_header(py, &environ, memory, header)?;
+    for (name, value) in head.fields() {
+        set_field(py, &environ, memory, name, value)?;
     }
     if !head.target().starts_with(b"/")
         && let Some(host) = head.host()
@@ -201,27 +202,37 @@ fn split_host(host: &[u8], local: Option<SocketAddr>) -> (Vec<u8>, Option<&[u8]>
     (name, (!port.is_empty()).then_some(port))
 }
 
-fn set_header(
+fn set_field(
     py: Python<'_>,
     environ: &Bound<'_, PyDict>,
     memory: &mut Memory,
-    header: Header<'_>,
+    name: &[u8],
+    value: &[u8],
 ) -> PyResult<()> {
-    if !memory.keys.contains_key(header.name) {
-        if memory.keys.len() >= KEYS_MAX {
-            memory.keys.clear();
-        }
-        memory.keys.insert(header.name.into(), key(py, header.name));
-    }
-    let Some(Some(key)) = memory.keys.get(header.name) else { return Ok(()) };
+    let key = match memory.keys.get(name) {
+        Some(key) => key,
+        None => memory.learn(py, name),
+    };
+    let Some(key) = key else { return Ok(()) };
     let key = key.bind(py);
-    let value = latin1(py, header.value)?;
+    let value = latin1(py, value)?;
     if let Some(earlier) = set_default(environ, key, &value)? {
-        let separator = if header.name.eq_ignore_ascii_case("cookie") { "; " } else { ", " };
+        let separator = if name.eq_ignore_ascii_case(b"cookie") { "; " } else { ", " };
         let joined = format!("{}{separator}{}", earlier.str()?.to_str()?, value.to_str()?);
         environ.set_item(key, joined)?;
     }
     Ok(())
+}
+
+impl Memory {
+    /// Finds the key of a field that is not known.
+    fn learn(&mut self, py: Python<'_>, name: &[u8]) -> &Option<Py<PyString>> {
+        if self.keys.len() >= KEYS_MAX {
+            self.keys.clear();
+        }
+        let key = std::str::from_utf8(name).ok().and_then(|name| key(py, name));
+        self.keys.entry(name.into()).or_insert(key)
+    }
 }
 
 /// The key of a field; none for those that the application does not see: names with `_` (they

@@ -40,8 +40,37 @@ impl Template {
         template.set_item(intern!(py, "SCRIPT_NAME"), intern!(py, ""))?;
         let software = concat!("hurricane/", env!("CARGO_PKG_VERSION"));
         template.set_item(intern!(py, "SERVER_SOFTWARE"), software)?;
+        make_room(&template)?;
         Ok(Self(template.unbind()))
     }
+}
+
+/// Keys that every request has a value of its own for.
+const OF_EACH_REQUEST: [&str; 11] = [
+    "REQUEST_METHOD",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "RAW_URI",
+    "REQUEST_URI",
+    "SERVER_PROTOCOL",
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "wsgi.input",
+];
+
+/// Makes the template's table so large that a copy, which takes over its size, need not grow while
+/// it gets up to 20 fields. CPython has no call for that: a table grows threefold with its 22nd
+/// key, and a copy keeps its size if most of it is in use.
+fn make_room(template: &Bound<'_, PyDict>) -> PyResult<()> {
+    let py = template.py();
+    for key in OF_EACH_REQUEST {
+        template.set_item(PyString::intern(py, key), py.None())?;
+    }
+    let last = intern!(py, "");
+    template.set_item(last, py.None())?;
+    template.del_item(last)
 }
 
 /// A thread's memory of keys and values that come again and again.

@@ -46,6 +46,27 @@ def test_environ_holds_what_pep_3333_demands(wsgi: Server) -> None:
     assert "HTTP_CONTENT_TYPE" not in environ
 
 
+def test_repeated_fields_are_joined_also_when_their_values_are_equal(wsgi: Server) -> None:
+    for values in ["a", "a"], ["more than one"] * 3, ["a", "b", "a"]:
+        fields = [f"X-Thing: {value}" for value in values]
+        with wsgi.connect() as connection:
+            connection.send(request("GET", "/environ_as_json", *fields, "Cookie: a", "Cookie: a"))
+            environ = connection.response().json()
+        assert environ["HTTP_X_THING"] == ", ".join(values)
+        assert environ["HTTP_COOKIE"] == "a; a"
+
+
+def test_a_value_is_never_that_of_an_earlier_request(wsgi: Server) -> None:
+    with wsgi.connect() as connection:
+        for value in ["one", "two", "", "two", "x" * 300, "y" * 300, "\xe9", "two"]:
+            connection.send(request("GET", "/environ_as_json", f"X-Thing: {value}"))
+            assert connection.response().json()["HTTP_X_THING"] == value
+        connection.send(request("GET", "/environ_as_json"))
+        environ = connection.response().json()
+        assert "HTTP_X_THING" not in environ
+        assert None not in environ.values()
+
+
 def test_a_request_without_body_has_no_content_length(wsgi: Server) -> None:
     environ = wsgi.get("/environ_as_json").json()
     assert environ.get("CONTENT_LENGTH", "") == ""

@@ -11,8 +11,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{ffi, intern};
 
-/// Names of fields that a thread remembers the key of.
-const KEYS_MAX: usize = 512;
+/// Names of fields that a thread remembers.
+const FIELDS_MAX: usize = 512;
+/// Bytes of a field's value that a thread remembers.
+const VALUE_BYTES_MAX: usize = 256;
 
 /// SERVER_PORT where neither the Host field nor the socket has one.
 const PORT_DEFAULT: u16 = 80;
@@ -76,11 +78,20 @@ fn make_room(template: &Bound<'_, PyDict>) -> PyResult<()> {
 /// A thread's memory of keys and values that come again and again.
 #[derive(Default)]
 pub(crate) struct Memory {
-    /// The key of a field by its name as sent; `None`: the field is dropped.
-    keys: HashMap<Box<[u8]>, Option<Py<PyString>>, RandomState>,
+    /// By name as sent; `None`: the field is dropped.
+    fields: HashMap<Box<[u8]>, Option<Field>, RandomState>,
     host: Option<Host>,
     peer: Option<(std::net::IpAddr, Py<PyString>)>,
     port: Option<(u16, Py<PyString>)>,
+}
+
+/// What a thread remembers of a field.
+struct Field {
+    key: Py<PyString>,
+    /// Its last value that was short enough: clients repeat most of their fields, and what stands
+    /// between them and us adds the same ones to every request.
+    value: Vec<u8>,
+    text: Option<Py<PyString>>,
 }
 
 /// A Host value and what it says of the server.
@@ -238,13 +249,13 @@ fn set_field(
     name: &[u8],
     value: &[u8],
 ) -> PyResult<()> {
-    let key = match memory.keys.get(name) {
-        Some(key) => key,
+    let field = match memory.fields.get_mut(name) {
+        Some(field) => field,
         None => memory.learn(py, name),
     };
-    let Some(key) = key else { return Ok(()) };
-    let key = key.bind(py);
-    let value = latin1(py, value)?;
+    let Some(field) = field else { return Ok(()) };
+    let value = field.text(py, value)?;
+    let key = field.key.bind(py);
     if let Some(earlier) = set_default(environ, key, &value)? {
         let separator = if name.eq_ignore_ascii_case(b"cookie") { "; " } else { ", " };
         let joined = format!("{}{separator}{}", earlier.str()?.to_str()?, value.to_str()?);
@@ -254,13 +265,32 @@ fn set_field(
 }
 
 impl Memory {
-    /// Finds the key of a field that is not known.
-    fn learn(&mut self, py: Python<'_>, name: &[u8]) -> &Option<Py<PyString>> {
-        if self.keys.len() >= KEYS_MAX {
-            self.keys.clear();
+    /// Begins to remember a field.
+    fn learn(&mut self, py: Python<'_>, name: &[u8]) -> &mut Option<Field> {
+        if self.fields.len() >= FIELDS_MAX {
+            self.fields.clear();
         }
         let key = std::str::from_utf8(name).ok().and_then(|name| key(py, name));
-        self.keys.entry(name.into()).or_insert(key)
+        let field = key.map(|key| Field { key, value: Vec::new(), text: None });
+        self.fields.entry(name.into()).or_insert(field)
+    }
+}
+
+impl Field {
+    /// A value as the application sees it.
+    fn text<'py>(&mut self, py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, PyString>> {
+        if let Some(text) = &self.text
+            && self.value == value
+        {
+            return Ok(text.bind(py).clone());
+        }
+        let text = latin1(py, value)?;
+        if value.len() <= VALUE_BYTES_MAX {
+            self.value.clear();
+            self.value.extend_from_slice(value);
+            self.text = Some(text.clone().unbind());
+        }
+        Ok(text)
     }
 }
 
@@ -284,13 +314,15 @@ fn set_default<'py>(
     value: &Bound<'py, PyString>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = environ.py();
+    let len = environ.len();
     // SAFETY: all three are live objects of this interpreter; the result is borrowed from the
     // dictionary or null with an exception set.
     let found = unsafe { ffi::PyDict_SetDefault(environ.as_ptr(), key.as_ptr(), value.as_ptr()) };
     if found.is_null() {
         return Err(PyErr::fetch(py));
     }
-    if found == value.as_ptr() {
+    // Not by identity: the earlier value may be the same object.
+    if environ.len() > len {
         return Ok(None);
     }
     // SAFETY: a live object; the new reference outlives later changes of the dictionary.

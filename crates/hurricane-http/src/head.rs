@@ -292,9 +292,21 @@ struct Rules {
 }
 
 impl Rules {
-    /// Judges a field of `head`.
+    /// Judges a field of `head`: most need no more than a look at length and first letter.
     #[inline]
     fn field(&mut self, head: &[u8], field: FieldSpan) -> Result<(), RequestError> {
+        let name = field.name.of(head);
+        let first = name.first().map(u8::to_ascii_lowercase);
+        match (name.len(), first) {
+            (4, Some(b'h')) | (6, Some(b'e')) | (10 | 14, Some(b'c')) | (17, Some(b't')) => {
+                self.ruled_field(head, field)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn ruled_field(&mut self, head: &[u8], field: FieldSpan) -> Result<(), RequestError> {
         let (name, value) = (field.name.of(head), field.value.of(head));
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {

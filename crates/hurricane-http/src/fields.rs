@@ -7,21 +7,23 @@
 use crate::{RequestError, Version};
 
 /// `tchar` of RFC 9110 §5.6.2.
-const TOKEN: [bool; 256] = {
+const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+
+/// Which bytes are letters, digits, or among `punctuation`.
+pub(crate) const fn table(punctuation: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
         table[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
-    let punctuation = b"!#$%&'*+-.^_`|~";
     let mut index = 0;
     while index < punctuation.len() {
         table[punctuation[index] as usize] = true;
         index += 1;
     }
     table
-};
+}
 
 /// Whether a byte may stand in a token.
 #[inline]
@@ -128,8 +130,16 @@ pub(crate) struct ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// Adds one field's options (RFC 9110 §7.6.1).
+    /// Adds one field's options (RFC 9110 §7.6.1): nearly always one.
     pub(crate) fn add(&mut self, value: &[u8]) {
+        match value {
+            b"keep-alive" => self.keep_alive = true,
+            b"close" => self.close = true,
+            _ => self.add_all(value),
+        }
+    }
+
+    fn add_all(&mut self, value: &[u8]) {
         for option in elements(value) {
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use memchr::{memchr, memchr2};
 
 use crate::RequestError;
+use crate::fields::table;
 use crate::span::Span;
 
 /// A target taken apart. All spans are offsets into the head.
@@ -124,7 +125,8 @@ fn has_host_and_port(authority: &[u8]) -> bool {
 
 /// `reg-name` of RFC 3986 §3.2.2; covers IPv4 addresses too.
 fn is_reg_name(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
+    let plain = bytes.iter().position(|&byte| !is_reg_name_byte(byte)).unwrap_or(bytes.len());
+    let mut rest = &bytes[plain..];
     while let [byte, tail @ ..] = rest {
         rest = match byte {
             b'%' => match tail {
@@ -141,8 +143,10 @@ fn is_reg_name(bytes: &[u8]) -> bool {
 }
 
 /// `unreserved` or `sub-delims` of RFC 3986 §2.
+const REG_NAME: [bool; 256] = table(b"-._~!$&'()*+,;=");
+
 fn is_reg_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+    REG_NAME[byte as usize]
 }
 
 /// What stands between the brackets of an `IP-literal` (RFC 3986 §3.2.2), with the zone of

@@ -172,7 +172,11 @@ pub struct RequestFacts {
 impl RequestFacts {
     /// What there is to know of a request whose connection may live on or not.
     pub fn of(head: &Head, keep_alive: bool) -> Self {
-        Self { version: head.version(), is_head: head.method() == "HEAD", keep_alive }
+        Self {
+            version: head.version(),
+            is_head: head.method.of(&head.bytes) == b"HEAD",
+            keep_alive,
+        }
     }
 }
 

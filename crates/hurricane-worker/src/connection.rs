@@ -19,7 +19,6 @@ use hurricane_http::{
     Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Outlet, Reply,
     Request, RequestError, RequestFacts, Response, Version,
 };
-use hurricane_scoreboard::{Monotonic, Slot};
 use monoio::io::Splitable;
 use monoio::net::TcpStream;
 
@@ -215,7 +214,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         self.entry.peer.unsettle();
         self.entry.wait(Waiting::Reply, self.worker.now(), self.worker.limits());
         let worker = Rc::clone(&self.worker);
-        let _running = (!A::USES_OUTLET).then(|| Running::begin(worker.slot()));
+        let _running = (!A::USES_OUTLET).then(|| Running::begin(&worker));
         let mut call = pin!(async { worker.application.call(request).await });
         match poll_fn(|cx| Poll::Ready(poll_guarded(call.as_mut(), cx))).await {
             Poll::Ready(reply) => Ok(reply),
@@ -318,19 +317,20 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     }
 }
 
-/// Counts a request as running on the loop while it lives.
-struct Running<'a>(&'a Slot);
+/// Counts a request as running on the loop while it lives. Its moments are as old as the last
+/// heartbeat: what is to be seen from them takes seconds.
+struct Running<'a, A>(&'a Worker<A>);
 
-impl<'a> Running<'a> {
-    fn begin(slot: &'a Slot) -> Self {
-        slot.request_began(Monotonic::now());
-        Self(slot)
+impl<'a, A> Running<'a, A> {
+    fn begin(worker: &'a Worker<A>) -> Self {
+        worker.slot().request_began(worker.now());
+        Self(worker)
     }
 }
 
-impl Drop for Running<'_> {
+impl<A> Drop for Running<'_, A> {
     fn drop(&mut self) {
-        self.0.request_ended(Monotonic::now());
+        self.0.slot().request_ended(self.0.now());
     }
 }
 

@@ -108,7 +108,7 @@ def descriptors(server: Server) -> int:
 
 
 class Load(threading.Thread):
-    """Asks in turn on a new connection and on one that it keeps as long as it may."""
+    """Asks a probe, on a new connection, and on one that it keeps as long as it may, in turn."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(daemon=True)
@@ -120,8 +120,9 @@ class Load(threading.Thread):
     def run(self) -> None:
         kept: Connection | None = None
         # Left to itself it would take the CPUs from those who start.
-        while not self.over.wait(0.002):
+        while not self.over.wait(0.005):
             try:
+                assert self.server.probe("/ready").response.status == 200
                 self.answers.append(self.server.get("/").text)
                 kept = kept or self.server.connect()
                 response = kept.get("/")
@@ -160,9 +161,9 @@ def test_new_code_is_served_by_new_workers_of_the_same_server(
 
 def test_twenty_reloads_under_load_lose_nothing_and_leave_nothing(versions: Versions) -> None:
     server = versions.serve(*TWO, "--check-interval", "60")
-    load = [Load(server) for _ in range(2)]
-    for thread in load:
-        thread.start()
+    server.wait_for_ready()
+    load = Load(server)
+    load.start()
     seen = set(server.workers())
     versions.write("version 1")
     reload(server)
@@ -176,15 +177,12 @@ def test_twenty_reloads_under_load_lose_nothing_and_leave_nothing(versions: Vers
         reloads(server, count, 30)
         gone(server, seen)
         assert server.get("/").text == f"version {count}"
-        assert server.probe("/ready").response.status == 200
     seen |= set(server.workers())
-    for thread in load:
-        thread.end()
-    assert [thread.errors for thread in load] == [[], []]
+    load.end()
+    assert load.errors == []
     # Two workers, and two for each reload.
     assert len(seen) == 42
-    served = {answer for thread in load for answer in thread.answers}
-    assert served == {"first", *(f"version {count}" for count in range(1, 21))}
+    assert set(load.answers) == {"first", *(f"version {count}" for count in range(1, 21))}
     assert descriptors(server) == open_at_first
     assert server.status()["restarts"] == 0
     server.terminate()

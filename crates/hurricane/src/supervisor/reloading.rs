@@ -274,6 +274,7 @@ impl Supervisor<'_> {
         if wanted > workers_max {
             tracing::warn!(wanted, workers_max, "more workers than that need a restart");
         }
+        self.board.server().workers_reason().set(&self.config.workers_reason);
         self.reloading.asked = asked_again;
         self.reloading.rolling = Some(Instant::now());
         for seat in self.seats.iter_mut().filter(|seat| seat.worker.is_some()) {

@@ -77,8 +77,10 @@ class Traffic:
         async for _ in _ticks(self.kept_per_second, offset, enough):
             with self._counting():
                 async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                    if kept is None or kept.is_closed():
-                        kept = await Connection.open(self.choose())
+                    if kept is not None and kept.is_closed():
+                        kept.close()
+                        kept = None
+                    kept = kept or await Connection.open(self.choose())
                     await kept.get(next(paths), "keep-alive")
         if kept is not None:
             kept.close()

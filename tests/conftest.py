@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cgroup import CpuGroup
 from refuse_ring import ring_is_refused
 from serving import PROJECT, Server
 
@@ -15,6 +16,17 @@ sys.path.insert(0, str(PROJECT))
 os.environ["DJANGO_SETTINGS_MODULE"] = "stage.settings"
 
 ENGINES = ("io-uring", "epoll")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run what takes half a minute")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -95,6 +107,17 @@ def start_once() -> Generator[Starter]:
     starter = Starter("any")
     yield starter
     starter.end()
+
+
+@pytest.fixture
+def half_a_cpu() -> Generator[CpuGroup]:
+    """A real cgroup with half a CPU, where we may make one."""
+    try:
+        group = CpuGroup(0.5)
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made here: {error}")
+    yield group
+    group.remove()
 
 
 @pytest.fixture(scope="module")

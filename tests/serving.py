@@ -206,7 +206,7 @@ class Server:
         self.process.wait(STOP_SECONDS)
 
     def family(self) -> list[int]:
-        """Every living process of the server."""
+        """Every living process of the server's group and session."""
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
@@ -215,10 +215,16 @@ class Server:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            state, group = fields[0], int(fields[2])
-            if group == self.process.pid and state != "Z":
+            state, _parent, group, session = fields[:4]
+            if str(self.process.pid) in (group, session) and state != "Z":
                 found.append(int(entry.name))
         return found
+
+    def control(self) -> int:
+        """The process that answers probes."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        names = {pid: Path(f"/proc/{pid}/comm").read_text() for pid in children.split()}
+        return next(int(pid) for pid, name in names.items() if name == "hurricane-ctl\n")
 
     def peak_bytes(self) -> int:
         """The sum of all processes' largest resident sets since ``forget_peak``."""

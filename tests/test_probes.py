@@ -261,20 +261,3 @@ def test_probes_answer_while_every_worker_is_stopped(start: Starter) -> None:
     finally:
         for worker in workers:
             os.kill(worker, signal.SIGCONT)
-
-
-def test_the_control_process_is_replaced_when_it_dies(start: Starter) -> None:
-    server = start()
-    server.wait_for_ready()
-    others = set(server.family()) - {server.process.pid, *server.workers()}
-    (control,) = others
-    os.kill(control, signal.SIGKILL)
-
-    def back() -> bool:
-        try:
-            return server.probe("/ready").response.status == 200
-        except (OSError, wire.Closed):
-            return False
-
-    wait_until(back, 10, "probes to come back")
-    assert server.get("/").status == 200

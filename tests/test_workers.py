@@ -4,11 +4,11 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cgroup import CpuGroup
 from condition import wait_until
 from conftest import Starter
 from serving import Server, stop
@@ -172,14 +172,6 @@ def test_workers_that_die_again_and_again_fail_liveness(start: Starter) -> None:
     assert "die" in server.probe("/alive").response.text
 
 
-def test_no_process_is_left_when_the_supervisor_is_killed(start: Starter) -> None:
-    server = start(*TWO)
-    assert len(server.family()) >= 4
-    server.process.kill()
-    server.process.wait()
-    wait_until(lambda: not server.family(), 10, "every process to end")
-
-
 def test_workers_inherit_neither_database_connections_nor_the_collectors_work(
     start: Starter,
 ) -> None:
@@ -233,31 +225,10 @@ def test_auto_counts_the_cpus_that_the_affinity_mask_leaves(start_once: Starter)
     assert "affinity" in server.log()
 
 
-@pytest.fixture
-def half_a_cpu() -> Iterator[Path]:
-    """A real cgroup with half a CPU, where we may make one."""
-    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
-    parent = Path("/sys/fs/cgroup" if unified else "/sys/fs/cgroup/cpu")
-    group = parent / f"hurricane-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        if unified:
-            (group / "cpu.max").write_text("50000 100000")
-        else:
-            (group / "cpu.cfs_period_us").write_text("100000")
-            (group / "cpu.cfs_quota_us").write_text("50000")
-    except OSError as error:
-        pytest.skip(f"no cgroup can be made here: {error}")
-    yield group
-    wait_until(lambda: (group / "cgroup.procs").read_text() == "", 10, "the cgroup to be empty")
-    group.rmdir()
-
-
-def test_auto_respects_the_quota_of_a_real_cgroup(half_a_cpu: Path) -> None:
-    enter = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(half_a_cpu))
+def test_auto_respects_the_quota_of_a_real_cgroup(half_a_cpu: CpuGroup) -> None:
     starter = Starter("any")
     try:
-        server = starter("--workers", "auto", prefix=enter)
+        server = starter("--workers", "auto", prefix=half_a_cpu.entry())
         assert len(server.workers()) == 1
         assert "0.5" in next(line for line in server.log().splitlines() if "workers_from" in line)
     finally:

@@ -7,6 +7,7 @@ from stage import views
 urlpatterns = [
     path("", views.hello),
     path("slow", views.slow),
+    path("leak", views.leak),
     path("echo", views.echo),
     re_path("^named/(?P<name>.*)$", views.named),
     path("cookies", views.cookies),

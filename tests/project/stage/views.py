@@ -24,6 +24,7 @@ from django.http import (
 
 PATIENCE_SECONDS = 30
 PIECE_BYTES = 64 * 1024
+LEAKED: list[bytes] = []
 
 
 def wait_for(name: str) -> None:
@@ -57,6 +58,12 @@ def slow(_request: HttpRequest) -> HttpResponse:
     """Takes its time, as a page does that asks another service."""
     time.sleep(0.3)
     return HttpResponse("slow", content_type="text/plain")
+
+
+def leak(request: HttpRequest) -> HttpResponse:
+    """Takes memory for ever."""
+    LEAKED.append(b"x" * (int(request.GET["mib"]) << 20))
+    return HttpResponse("leaked", content_type="text/plain")
 
 
 def echo(request: HttpRequest) -> JsonResponse:

@@ -236,7 +236,7 @@ def test_a_thread_of_the_project_does_not_hold_a_reload(versions: Versions) -> N
 def test_django_is_loaded_whole_and_its_failing_checks_refuse(
     project: Path, start_once: Starter
 ) -> None:
-    server = start_once(*TWO, project=project, env=FRESH)
+    server = start_once(*TWO, "--command", "errand one", project=project, env=FRESH)
     server.wait_for_ready()
     views, checks, settings = (
         project / "stage" / name for name in ("views.py", "checks.py", "settings.py")
@@ -264,6 +264,8 @@ def test_django_is_loaded_whole_and_its_failing_checks_refuse(
     wait_until(lambda: "told to fail" in server.probe("/ready").response.text, 10)
     server.remove("added-fails")
     server.wait_for_ready()
+    # What was prepared before the start is not prepared again.
+    assert server.lines("errands") == ["one"]
 
 
 def test_flags_change_with_a_reload_but_not_where_the_server_listens(
@@ -299,6 +301,29 @@ def test_a_signal_to_stop_ends_cleanly_wherever_a_reload_is(versions: Versions) 
         server.terminate()
         assert server.wait() == 0
         wait_until(lambda: server.family() == [], 5, "every process to end")  # noqa: B023
+
+
+def test_a_signal_to_stop_is_heard_while_django_is_loaded_again(
+    project: Path, start_once: Starter
+) -> None:
+    wsgi = project / "stage" / "wsgi.py"
+    hangs = """
+import time
+signals = Path(os.environ["STAGE_SIGNALS"])
+load = len((signals / "built").read_text().splitlines())
+while (signals / f"hang-{load}").exists():
+    time.sleep(0.01)
+"""
+    wsgi.write_text(wsgi.read_text() + hangs)
+    server = start_once(*TWO, "--drain-delay", "0.5s", project=project, env=FRESH)
+    server.put("hang-3")
+    reload(server)
+    server.wait_for_lines("built", 3)
+    server.terminate()
+    assert server.get("/").text == "hello"
+    assert server.wait() == 0
+    assert server.lines_with("no longer accepting")
+    assert server.family() == []
 
 
 def test_a_killed_supervisor_leaves_no_orphan_after_a_reload(versions: Versions) -> None:

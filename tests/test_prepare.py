@@ -6,8 +6,9 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -41,11 +42,21 @@ def wait_for_probe(server: Server, text: str) -> None:
     wait_until(said, 20, text)
 
 
-def databases(**names: Path) -> dict[str, str]:
+def databases(
+    paths: Mapping[str, Path], mirrors: Mapping[str, str] | None = None, **settings: object
+) -> dict[str, str]:
     """The project with these SQLite files as its databases."""
-    engine = "django.db.backends.sqlite3"
+    mirrors = mirrors or {}
     return as_settings(
-        DATABASES={alias: {"ENGINE": engine, "NAME": str(path)} for alias, path in names.items()}
+        DATABASES={
+            alias: {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": str(path),
+                "TEST": {"MIRROR": mirrors.get(alias)},
+            }
+            for alias, path in paths.items()
+        },
+        **settings,
     )
 
 
@@ -216,7 +227,7 @@ def test_lines_are_json_where_json_is_asked_for(start_once: Starter) -> None:
 def test_a_server_waits_for_migrations_of_all_databases(
     start_once: Starter, tmp_path: Path
 ) -> None:
-    env = databases(default=tmp_path / "default", other=tmp_path / "other")
+    env = databases({"default": tmp_path / "default", "other": tmp_path / "other"})
     env["STAGE_SIGNALS"] = str(tmp_path)
     server = start_once("--check-migrations", env=env, wait=False)
     wait_for_probe(server, '4 migrations pending on "default"')
@@ -235,11 +246,40 @@ def test_a_server_waits_for_migrations_of_all_databases(
 
 def test_migrations_are_applied_to_all_databases(start_once: Starter, tmp_path: Path) -> None:
     default, other = tmp_path / "default", tmp_path / "other"
-    server = start_once("--check-migrations-apply", env=databases(default=default, other=other))
+    server = start_once(
+        "--check-migrations-apply", env=databases({"default": default, "other": other})
+    )
     assert errands(default) == errands(other) == 2
     assert len(server.lines_with("Applying migrations")) == 2
     assert server.lines_with("SQLite has no lock for migrations")
     assert server.get("/").body == b"hello"
+
+
+def test_migrations_that_routers_keep_from_a_database_do_not_count_there(
+    start_once: Starter, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    env = databases(
+        {"default": tmp_path / "default", "other": other},
+        DATABASE_ROUTERS=["errands.routers.DefaultOnly"],
+    )
+    server = start_once("--check-migrations-apply", env=env)
+    assert server.lines_with('No pending migrations on "other"')
+    assert errands(tmp_path / "default") == 2
+    assert other.stat().st_size == 0
+
+
+def test_migrations_of_a_replica_of_a_database_are_waited_for(
+    start_once: Starter, tmp_path: Path
+) -> None:
+    paths = {"default": tmp_path / "default", "other": tmp_path / "other"}
+    env = databases(paths, mirrors={"other": "default"})
+    server = start_once("--check-migrations-apply", env=env, wait=False)
+    wait_for_probe(server, '4 migrations pending on "other"')
+    # As replication would bring them.
+    copy(paths["default"], paths["other"])
+    server.wait_for_start()
+    assert len(server.lines_with("Applying migrations")) == 1
 
 
 def test_nothing_is_applied_where_nothing_is_pending(start_once: Starter) -> None:
@@ -270,7 +310,7 @@ def test_a_database_that_cannot_be_reached_is_waited_for(
     start_once: Starter, tmp_path: Path
 ) -> None:
     later = tmp_path / "later"
-    env = databases(default=tmp_path / "default", other=later / "other")
+    env = databases({"default": tmp_path / "default", "other": later / "other"})
     server = start_once("--check-migrations-apply", env=env, wait=False)
     wait_for_probe(server, 'waiting for database "other": unable to open database file')
     later.mkdir()
@@ -314,6 +354,14 @@ def while_setting_up(start: Starter, flags: Sequence[str], prefix: Sequence[str]
     return server
 
 
+def while_a_module_is_imported(
+    start: Starter, flags: Sequence[str], prefix: Sequence[str]
+) -> Server:
+    server = start(*flags, prefix=prefix, wait=False, application="slow")
+    server.wait_for_lines("import-entered", 1)
+    return server
+
+
 def while_loading_after_commands(
     start: Starter, flags: Sequence[str], prefix: Sequence[str]
 ) -> Server:
@@ -338,6 +386,7 @@ MOMENTS = [
     while_setting_up,
     while_checks_run,
     while_loading,
+    while_a_module_is_imported,
     while_loading_after_commands,
     while_a_command_runs,
     while_migrations_are_pending,
@@ -381,7 +430,13 @@ def first_process(server: Server) -> int:
 
 
 @pytest.mark.parametrize(
-    "moment", [while_setting_up, while_loading_after_commands, while_a_command_runs]
+    "moment",
+    [
+        while_setting_up,
+        while_a_module_is_imported,
+        while_loading_after_commands,
+        while_a_command_runs,
+    ],
 )
 def test_pid_1_hears_sigterm_from_the_first_import_on(start_once: Starter, moment: Moment) -> None:
     server = moment(start_once, [], namespaced())

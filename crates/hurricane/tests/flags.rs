@@ -23,6 +23,10 @@ fn a_bad_flag_is_one_sentence_and_code_2() {
             "hurricane: unknown flag '--drain-dely'; did you mean '--drain-delay'?",
         ),
         (
+            &["--command", "migrate"],
+            "hurricane: --command needs a Django project: it is a flag of manage.py serve only",
+        ),
+        (
             &["--port", "65535"],
             "hurricane: --port 65535 leaves no next port for probes; choose a --probe-port",
         ),

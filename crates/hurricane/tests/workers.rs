@@ -1,5 +1,6 @@
 //! Workers that die, stall or never start.
 
+use std::ffi::OsStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hurricane_testkit::{Client, Launch, Running, until};
@@ -152,9 +153,15 @@ fn a_worker_that_aborts_is_replaced() {
 #[test]
 fn a_crash_loop_at_the_start_ends_with_code_3_and_its_cause() {
     for kind in ["AS_PROCESSES", "AS_THREADS"] {
+        let name = format!("hurricane-test-{}-{kind}", std::process::id());
+        let last_words = std::env::temp_dir().join(name);
         let launch = Launch::example("mishaps").env("PANIC_AT_START", "1").env(kind, "1");
+        let launch = launch.args([OsStr::new("--termination-log"), last_words.as_os_str()]);
         let ended = launch.run_to_end().unwrap();
         assert_eq!(ended.code, 3);
+        let said = std::fs::read_to_string(&last_words).unwrap();
+        assert_eq!(said, "worker 0 dies at every start: panicked: told to panic\n");
+        std::fs::remove_file(last_words).unwrap();
         let log = ended.log.join(
             "
 ",

@@ -146,7 +146,7 @@ pub struct Running {
     child: Child,
     log: Lines,
     output: Lines,
-    /// Port of the application.
+    /// Port of the application; 0 when it is on a Unix domain socket.
     pub app_port: u16,
     /// Port of the probes; 0 when there is none.
     pub probe_port: u16,
@@ -164,7 +164,7 @@ impl Running {
             let (_, port) = line[field].as_str()?.rsplit_once(':')?;
             port.parse().ok()
         };
-        self.app_port = port("app").expect("the start line tells the application's port");
+        self.app_port = port("app").unwrap_or(0);
         self.probe_port = port("probes").unwrap_or(0);
     }
 

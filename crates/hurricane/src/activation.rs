@@ -60,6 +60,9 @@ impl Passed {
     /// Takes over what is meant for this process, and makes this process and its children forget
     /// the variables that say so. To be called once, before there is a second thread.
     pub(crate) fn take() -> Result<Self, ActivationError> {
+        if !is_meant() {
+            return Ok(Self::default());
+        }
         // SAFETY: the supervisor has one thread.
         let passed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
         let passed = passed.map_err(ActivationError::Garbled)?;
@@ -72,8 +75,10 @@ impl Passed {
     /// Makes a later image of the process forget what was meant for the first, which has handed the
     /// sockets on.
     pub(crate) fn forget() {
-        // SAFETY: the supervisor has one thread. Nothing is made of the numbers.
-        let _ = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
+        if is_meant() {
+            // SAFETY: the supervisor has one thread. Nothing is made of the numbers.
+            let _ = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
+        }
     }
 
     fn sort(sockets: impl Iterator<Item = (Socket, String)>) -> Result<Self, ActivationError> {
@@ -98,6 +103,11 @@ impl Passed {
         }
         Ok(Self { app: apps.pop(), probe: probes })
     }
+}
+
+/// Whether there is anything to take or forget: otherwise the environment is left alone.
+fn is_meant() -> bool {
+    std::env::var_os("LISTEN_PID").is_some()
 }
 
 #[cfg(test)]

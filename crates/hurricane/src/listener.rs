@@ -105,8 +105,8 @@ pub(crate) struct Listeners {
 enum Door {
     /// A group of our own: by refusing handshakes.
     Group,
-    /// A Unix domain socket of our own: by removing its file.
-    File(SocketFile),
+    /// A Unix domain socket of our own: by removing its file, if it is still there.
+    File(Option<SocketFile>),
     /// The service manager keeps the socket, and what comes is for the next server: not at all.
     Inherited,
 }
@@ -120,7 +120,7 @@ impl Listeners {
             (Some(socket), None) => (socket, Door::Inherited),
             (None, Some(path)) => {
                 let (socket, file) = unix::listen(path, config.uds_mode, config.backlog)?;
-                (socket, Door::File(file))
+                (socket, Door::File(Some(file)))
             }
             (None, None) => {
                 let (socket, alone_in_ipv4) = group_head(config)?;
@@ -143,10 +143,7 @@ impl Listeners {
         let Listening { app, probes, is_inherited, .. } = listening.clone();
         let door = match &app {
             Endpoint::Tcp(_) if !is_inherited => Door::Group,
-            Endpoint::Unix(path) if !is_inherited => {
-                // Without its file there is nothing to remove.
-                SocketFile::at(path).map_or(Door::Inherited, Door::File)
-            }
+            Endpoint::Unix(path) if !is_inherited => Door::File(SocketFile::at(path).ok()),
             _ => Door::Inherited,
         };
         Self { backlog: config.backlog, app, probes, without_ipv6: false, door }
@@ -212,7 +209,7 @@ impl Listeners {
     pub(crate) fn close_door(&self, listener: &Socket) {
         match &self.door {
             Door::Group => close_door(listener),
-            Door::File(file) => file.remove(),
+            Door::File(file) => file.iter().for_each(SocketFile::remove),
             Door::Inherited => {}
         }
     }

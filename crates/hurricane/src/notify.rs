@@ -1,6 +1,9 @@
 //! What a service manager (systemd, `Type=notify` or `notify-reload`) is told: that the server is
 //! ready, reloads, stops, and that its supervisor is alive.
 //!
+//! A forked worker forgets where to say it. In a service whose workers are threads, programs that it
+//! starts can see it; systemd hears the main process only, by default.
+//!
 //! Without one, nothing of this does anything. A message is sent without waiting: a manager that
 //! does not read must not hold the supervisor.
 #![expect(unsafe_code, reason = "a forked child takes variables out of its environment")]

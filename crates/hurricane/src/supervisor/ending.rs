@@ -61,6 +61,10 @@ impl Supervisor<'_> {
         for seat in &self.seats {
             seat.listener.iter().for_each(|listener| self.listeners.close_door(listener));
         }
+        if self.listeners.is_inherited() {
+            // What is in the queue is for the next server, as what comes later.
+            self.tell_workers(Order::Retire);
+        }
         self.tell_workers(Order::Stop);
         for seat in &mut self.seats {
             seat.listener = None;

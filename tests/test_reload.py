@@ -365,7 +365,8 @@ def test_code_that_fails_after_its_trial_costs_no_worker_and_is_tried_again(
 
 
 def test_without_code_and_a_worker_the_server_stops_and_says_so(versions: Versions) -> None:
-    server = versions.serve(*TWO, "--reload-timeout", "10s")
+    log = versions.directory / "termination-log"
+    server = versions.serve(*TWO, "--reload-timeout", "10s", "--termination-log", str(log))
     for load in range(3, 30):
         server.put(f"fail-{load}")
     reload(server)
@@ -373,6 +374,7 @@ def test_without_code_and_a_worker_the_server_stops_and_says_so(versions: Versio
     os.kill(server.workers()[0], signal.SIGKILL)
     assert server.wait(20) == 1
     assert server.lines_with("a process is missing and cannot be replaced")
+    assert "was told to fail" in log.read_text()
     assert server.family() == []
 
 

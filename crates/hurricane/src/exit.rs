@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | stopped by a signal, every accepted request answered; also before the server had started |
-//! | 1 | could not start: port taken, application does not load, io_uring demanded but refused |
+//! | 1 | could not start: port taken, application does not load, io_uring demanded but refused; or a worker ended while a reload could not load code |
 //! | 2 | a flag, setting or environment variable is wrong |
 //! | 3 | workers died again and again before the server was ever ready |
 //! | 4 | stopped, but the grace period ran out: requests, or a command before the start, were cut |

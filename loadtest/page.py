@@ -102,11 +102,12 @@ def _goals(comparison: Comparison) -> Iterator[tuple[str, str]]:
     scenario = comparison.table_entry
     for rival, most in scenario.goals:
         if rival in comparison.entries:
-            reached = comparison.ratio(rival).median <= most
-            yield f"{most} of {rival}", "reached" if reached else MISSED
+            ratio = comparison.ratio(rival)
+            verdict = "reached" if ratio.median <= most else f"{MISSED}, it is {ratio}"
+            yield f"{most} of {rival}", verdict
     if scenario.p99_ms_goal:
         p99_ms = comparison.median(comparison.ours, lambda cell: cell.p99_us) / 1000
-        verdict = "reached" if p99_ms <= scenario.p99_ms_goal else MISSED
+        verdict = "reached" if p99_ms <= scenario.p99_ms_goal else f"{MISSED}, it is {p99_ms:.1f}"
         yield f"p99 of {scenario.p99_ms_goal:g} ms", verdict
 
 
@@ -123,10 +124,10 @@ def _losses(comparisons: list[Comparison]) -> Iterator[str]:
                     f"we need {spread} times as much), {sure}."
                 )
     missed = [
-        f"- **{each.scenario}**: the goal was {goal}."
+        f"- **{each.scenario}**: the goal of {goal} is {verdict}."
         for each in comparisons
         for goal, verdict in _goals(each)
-        if verdict is MISSED
+        if verdict.startswith(MISSED)
     ]
     yield "\n".join([*lines, *missed] or ["Nowhere, in this run."])
 
@@ -275,6 +276,9 @@ def _rows(comparisons: list[Comparison]) -> Iterator[str]:
             granian = str(each.ratio("granian")) if "granian" in each.entries else ""
             to_best = str(each.ratio(best)) if best else ""
             yield f"| {each.table_entry.title} | {granian} | {to_best} | {best} |"
+    foreign = max((each.foreign for each in comparisons), default=0)
+    if foreign > NOISE_BEARABLE:
+        yield f"\nOthers used up to {foreign:.0%} of the machine meanwhile: the figures are rough."
 
 
 def marked(readme: str, table: str) -> str:

@@ -145,7 +145,7 @@ def test_the_page_says_where_we_lose() -> None:
     losses = text.partition("## Where we lose")[2].partition("## Scenarios")[0]
     assert "**bare**: granian needs less" in losses
     assert "1.50 (0.50 to 1.50) times as much), not in every round" in losses
-    assert "the goal was 0.6 of granian" in losses
+    assert "the goal of 0.6 of granian is **missed**, it is 1.50" in losses
     assert "json" not in losses
 
 

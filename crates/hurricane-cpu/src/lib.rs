@@ -3,7 +3,7 @@
 //! A [`Survey`] reads once what limits us: the affinity mask, the cpuset, the CPU quota of our
 //! cgroup and of every ancestor that we can see (v1, v2, hybrid), and what Kubernetes says through
 //! the downward API. [`worker_count`] and [`pin_plan`] are pure functions over it.
-//! [`memory_limit`] and [`throttling`] read their cgroup files in the same way.
+//! [`memory_limit`], [`memory_used`] and [`throttling`] read their cgroup files in the same way.
 //!
 //! Limits change under a running pod, so everything may be read again at any time; the only
 //! state is the file tree below a [`Root`].
@@ -36,7 +36,7 @@ mod workers;
 pub use affinity::{CpuSet, PinError, affinity_mask, pin_current_thread};
 pub use bound::{Bound, Origin};
 pub use cgroup::CgroupCpus;
-pub use memory::{MemoryLimit, memory_limit, out_of_memory_kills};
+pub use memory::{MemoryLimit, memory_limit, memory_used, out_of_memory_kills};
 pub use pin::{PinMode, PinModeError, PinPlan, pin_plan};
 pub use quantity::{MilliCpus, QuantityError};
 pub use root::Root;

@@ -55,6 +55,19 @@ pub fn out_of_memory_kills(root: &Root) -> Option<u64> {
     )
 }
 
+/// What our own cgroup's processes have now, with its page cache; `None` where no file says it.
+pub fn memory_used(root: &Root) -> Option<u64> {
+    let cgroups = Cgroups::locate(root);
+    let mut own = cgroups.levels("memory").into_iter().filter(|(_, level)| level.own);
+    own.find_map(|(version, level)| {
+        let file = match version {
+            CgroupVersion::V1 => "memory.usage_in_bytes",
+            CgroupVersion::V2 => "memory.current",
+        };
+        cgroups.text(&level, file)?.parse().ok()
+    })
+}
+
 fn limits_v2(cgroups: &Cgroups<'_>, level: &Level) -> impl Iterator<Item = MemoryLimit> {
     [("memory.max", true), ("memory.high", false)].into_iter().filter_map(|(file, kills)| {
         let bytes = cgroups.text(level, file)?.parse().ok()?;

@@ -12,7 +12,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
-use crate::{CheckCell, CheckReading, ServerState, Slot, SlotReading};
+use crate::{CheckCell, CheckReading, ControlState, ServerState, Slot, SlotReading};
 
 /// Checks that a server can have; more cannot be registered.
 pub const CHECKS_MAX: usize = 128;
@@ -46,7 +46,7 @@ pub enum ScoreboardError {
 pub struct Scoreboard(Arc<Mapping>);
 
 /// Layout: one `ServerState`, then which slot of each worker is current, then two `Slot`s a worker,
-/// then `CHECKS_MAX` × `CheckCell`.
+/// then `CHECKS_MAX` × `CheckCell`, then one `ControlState`.
 #[derive(Debug)]
 struct Mapping {
     base: NonNull<u8>,
@@ -137,8 +137,9 @@ impl Scoreboard {
 
     /// What tells layouts apart: the size of each part. Versions that are released differ in
     /// their number.
-    pub fn layout() -> [usize; 4] {
-        [size_of::<ServerState>(), size_of::<Slot>(), size_of::<CheckCell>(), CHECKS_MAX]
+    pub fn layout() -> [usize; 5] {
+        let (server, control) = (size_of::<ServerState>(), size_of::<ControlState>());
+        [server, size_of::<Slot>(), size_of::<CheckCell>(), CHECKS_MAX, control]
     }
 
     /// The memory itself, closed on exec.
@@ -147,7 +148,7 @@ impl Scoreboard {
     }
 
     fn len(workers: usize) -> NonZeroUsize {
-        let bytes = Self::checks_offset(workers) + CHECKS_MAX * size_of::<CheckCell>();
+        let bytes = Self::control_offset(workers) + size_of::<ControlState>();
         NonZeroUsize::new(bytes).expect("a server state is not empty")
     }
 
@@ -157,6 +158,10 @@ impl Scoreboard {
 
     fn checks_offset(workers: usize) -> usize {
         Self::slots_offset(workers) + 2 * workers * size_of::<Slot>()
+    }
+
+    fn control_offset(workers: usize) -> usize {
+        Self::checks_offset(workers) + CHECKS_MAX * size_of::<CheckCell>()
     }
 
     /// # Safety
@@ -227,6 +232,12 @@ impl Scoreboard {
         let offset = Self::checks_offset(self.0.workers) + index * size_of::<CheckCell>();
         // SAFETY: index is below the number of cells.
         (index < CHECKS_MAX).then(|| unsafe { self.at(offset) })
+    }
+
+    /// What the control process has told and read.
+    pub fn control(&self) -> &ControlState {
+        // SAFETY: the layout ends with it.
+        unsafe { self.at(Self::control_offset(self.0.workers)) }
     }
 
     /// Copies of the current slots of the workers that there should be, in order: what verdicts

@@ -109,6 +109,7 @@ pub struct ServerState {
     workers_reason: TextCell<REASON_BYTES_MAX>,
     awaited: TextCell<AWAITED_BYTES_MAX>,
     failure: TextCell<FAILURE_BYTES_MAX>,
+    requests_cut: AtomicU64,
 }
 
 impl ServerState {
@@ -225,5 +226,15 @@ impl ServerState {
     /// preparation process, or else by the supervisor, before the phase says that it failed.
     pub fn failure(&self) -> &TextCell<FAILURE_BYTES_MAX> {
         &self.failure
+    }
+
+    /// Requests that the end of the grace period has cut off.
+    pub fn requests_cut(&self) -> u64 {
+        self.requests_cut.load(Ordering::Relaxed)
+    }
+
+    /// Supervisor only.
+    pub fn set_requests_cut(&self, requests: u64) {
+        self.requests_cut.store(requests, Ordering::Relaxed);
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::fixture::Tree;
-use hurricane_cpu::{MemoryLimit, Throttling, memory_limit, out_of_memory_kills, throttling};
+use hurricane_cpu::{
+    MemoryLimit, Throttling, memory_limit, memory_used, out_of_memory_kills, throttling,
+};
 
 const MEMORY_V1: &str = "/sys/fs/cgroup/memory";
 const UNLIMITED_V1: &str = "9223372036854771712\n";
@@ -73,6 +75,17 @@ fn memory_stat_of_v1_tells_of_a_limit_that_a_container_cannot_see() {
     .file(&format!("{MEMORY_V1}/memory.limit_in_bytes"), UNLIMITED_V1)
     .file(&format!("{MEMORY_V1}/memory.stat"), "cache 0\nhierarchical_memory_limit 8192\n");
     expect(&tree, 8192, true, "hierarchical_memory_limit of cgroup /pod/box (v1)");
+}
+
+#[test]
+fn the_memory_in_use_is_that_of_our_own_cgroup() {
+    assert_eq!(memory_used(&Tree::v2("/").root()), None);
+    let v2 = Tree::v2("/a/b")
+        .file("/sys/fs/cgroup/a/b/memory.current", "4096\n")
+        .file("/sys/fs/cgroup/a/memory.current", "8192\n");
+    assert_eq!(memory_used(&v2.root()), Some(4096));
+    let v1 = Tree::v1("/a").file(&format!("{MEMORY_V1}/a/memory.usage_in_bytes"), "12288\n");
+    assert_eq!(memory_used(&v1.root()), Some(12288));
 }
 
 #[test]

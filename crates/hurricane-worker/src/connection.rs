@@ -24,7 +24,7 @@ use monoio::net::TcpStream;
 
 use crate::body::Spool;
 use crate::registry::{Entry, Waiting};
-use crate::response;
+use crate::response::{self, Counted};
 use crate::sink::Sink;
 use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, ReadDone, Source, source};
 use crate::worker::Worker;
@@ -120,7 +120,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let keep_alive = head.keep_alive() && self.may_live_on();
         let facts = RequestFacts::of(&head, keep_alive);
         if let Some(response) = self.worker.reserved(&head) {
-            return self.send(response.into(), facts).await;
+            return self.respond(response, facts, Counted::No).await;
         }
         let reply = self.call(head, body, keep_alive).await?;
         self.send(reply, facts).await
@@ -262,18 +262,31 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     }
 
     async fn send(&mut self, reply: Reply, facts: RequestFacts) -> Result<bool, Ending> {
-        let keep_alive = match reply {
-            Reply::Response(response) => {
-                let keep_alive = facts.keep_alive && self.may_live_on();
-                let facts = RequestFacts { keep_alive, ..facts };
-                response::write(response, facts, &self.worker, &mut self.sink, &self.entry).await?
-            }
+        match reply {
+            Reply::Response(response) => self.respond(response, facts, Counted::Yes).await,
             Reply::Written(written) => {
                 let rest = written.rest;
                 response::write_rest(rest, &self.worker, &mut self.sink, &self.entry).await?;
-                written.keep_alive
+                self.settle(written.keep_alive).await
             }
-        };
+        }
+    }
+
+    async fn respond(
+        &mut self,
+        response: Response,
+        facts: RequestFacts,
+        counted: Counted,
+    ) -> Result<bool, Ending> {
+        let keep_alive = facts.keep_alive && self.may_live_on();
+        let how = (RequestFacts { keep_alive, ..facts }, counted);
+        let keep_alive =
+            response::write(response, how, &self.worker, &mut self.sink, &self.entry).await?;
+        self.settle(keep_alive).await
+    }
+
+    /// What is written last on a connection waits for nothing more.
+    async fn settle(&mut self, keep_alive: bool) -> Result<bool, Ending> {
         if !keep_alive {
             self.sink.flush(&self.worker, &self.entry).await?;
         }

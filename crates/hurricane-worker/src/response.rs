@@ -18,10 +18,18 @@ use crate::worker::Worker;
 /// Bytes of a body that are copied behind its head, so that both go out in one write.
 const INLINE_BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// Whether a response is among the requests that the worker has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Yes,
+    /// Probes: they would end a pod by themselves that is to serve so many requests.
+    No,
+}
+
 /// Writes a response; returns whether the connection lives on.
 pub(crate) async fn write<A>(
     response: Response,
-    facts: RequestFacts,
+    (facts, counted): (RequestFacts, Counted),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
@@ -39,7 +47,9 @@ pub(crate) async fn write<A>(
             (framing, keep_alive, response)
         }
     };
-    worker.slot().answered(response.status);
+    if counted == Counted::Yes {
+        worker.slot().answered(response.status);
+    }
     let whole = write_body(response.body, framing, worker, sink, entry).await?;
     if sink.pending.len() > COLLECT_BYTES_MAX {
         sink.flush(worker, entry).await?;

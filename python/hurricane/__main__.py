@@ -1,19 +1,32 @@
-"""The console script ``hurricane``, also run by ``python -m hurricane``."""
+"""The console script ``hurricane``, also run by ``python -m hurricane``.
+
+It imports no more than it needs: ``hurricane healthcheck`` is run by probes every few seconds.
+"""
 
 import sys
 
 from hurricane import _core
-from hurricane.loader import LoadError, load
+
+# As of typing, whose import takes longer than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 
 def main() -> None:
     """Runs the console script and exits with its code."""
+    sys.exit(_core.main(sys.argv[1:], load))
+
+
+def load(target: str) -> "WSGIApplication":
+    """Loads the application, or ends with one sentence."""
+    from hurricane import loader
+
     try:
-        code = _core.main(sys.argv[1:], load)
-    except LoadError as error:
+        return loader.load(target)
+    except loader.LoadError as error:
         sys.stderr.write(f"hurricane: {error}\n")
         sys.exit(1)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Django's own management commands have these.
 RESERVED = frozenset({"--help", "--version"})
+# The application's own version: no flag, because ``--version`` tells Django's.
+VERSION = "HURRICANE_VERSION"
 # Settings that have always been read without the prefix. DEBUG is never among them: Django's own
 # DEBUG says nothing about the server.
 BARE_SETTINGS = frozenset(
@@ -27,12 +29,14 @@ BARE_SETTINGS = frozenset(
         "COMMAND",
         "LIVENESS_PROBE",
         "MAX_BODY_SIZE",
+        "MAX_LIFETIME",
         "NO_PROBE",
         "PORT",
         "PROBE_PORT",
         "READINESS_PROBE",
         "REQ_QUEUE_LEN",
         "STARTUP_PROBE",
+        "WEBHOOK_URL",
         "WORKERS",
     }
 )
@@ -96,6 +100,8 @@ def typed(options: Mapping[str, object]) -> list[str]:
 def from_settings(settings: object) -> dict[str, str]:
     """Reads ``HURRICANE_X`` for every flag, and ``X`` for those that had it without prefix.
 
+    ``HURRICANE_VERSION`` is the application's own version.
+
     Values keep the names that they were found under, so that a bad one can be named.
     """
     values: dict[str, str] = {}
@@ -109,6 +115,9 @@ def from_settings(settings: object) -> dict[str, str]:
             flag["repeatable"] and is_list_of_texts(bare)
         ):
             values[name] = setting_text(name, bare, flag)
+    version = getattr(settings, VERSION, None)
+    if version is not None:
+        values[VERSION] = str(version)
     return values
 
 

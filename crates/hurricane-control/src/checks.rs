@@ -318,6 +318,7 @@ mod tests {
             request_timeout: Duration::from_secs(30),
             req_queue_len: 10,
             drain_readiness: DrainReadiness::Serving,
+            requests_max: None,
         };
         let health = HealthLog::start(board.clone(), limits).unwrap();
         Runner::start(checks, board, &health).unwrap()
@@ -497,6 +498,7 @@ mod tests {
                 request_timeout: Duration::from_secs(30),
                 req_queue_len: 10,
                 drain_readiness: DrainReadiness::Serving,
+                requests_max: None,
             },
         );
         let health = HealthLog::start(board.clone(), limits).unwrap();

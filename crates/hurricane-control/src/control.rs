@@ -14,8 +14,10 @@ use crate::checks::{Check, Runner};
 use crate::error::ControlError;
 use crate::health::HealthLog;
 use crate::listener::{self, Desk};
+use crate::news::Newsroom;
 use crate::route::ProbePaths;
 use crate::verdict::VerdictLimits;
+use crate::webhook::WebhookOptions;
 
 /// What the control process runs with.
 pub struct ControlOptions {
@@ -27,6 +29,8 @@ pub struct ControlOptions {
     pub limits: VerdictLimits,
     /// Run in the background; at most [`CHECKS_MAX`].
     pub checks: Vec<Check>,
+    /// Where changes of health are told.
+    pub webhook: Option<WebhookOptions>,
     /// Static part of `/status`: version, worker count and its reason, engine, ports.
     pub server: serde_json::Value,
 }
@@ -34,7 +38,7 @@ pub struct ControlOptions {
 /// Answers probes and runs checks on the calling thread, until the supervisor says stop (`s`
 /// on `orders`) or is gone.
 ///
-/// A check that still runs then is not waited for.
+/// A check that still runs then is not waited for; webhooks are, for some seconds.
 ///
 /// # Errors
 /// When threads, sockets or a runtime cannot be had at the start.
@@ -43,12 +47,18 @@ pub fn run(
     board: Scoreboard,
     orders: UnixStream,
 ) -> Result<(), ControlError> {
-    let ControlOptions { listeners, paths, limits, checks, server } = options;
+    let ControlOptions { listeners, paths, limits, checks, webhook, server } = options;
     // Both end when they go out of scope; the log after the checks, which report to it.
     let health = HealthLog::start(board.clone(), limits.clone())?;
     let _runner = Runner::start(checks, &board, &health)?;
+    let newsroom =
+        webhook.map(|options| Newsroom::start(options, limits.clone(), &board)).transpose()?;
     let desk = Desk { paths, limits, server, board };
-    on_runtime(serve(listeners, desk, orders))?
+    let ended = on_runtime(serve(listeners, desk, orders))?;
+    if let Some(newsroom) = newsroom {
+        newsroom.end();
+    }
+    ended
 }
 
 /// Serves until the supervisor ends it.

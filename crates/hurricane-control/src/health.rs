@@ -1,4 +1,5 @@
-//! The log of health changes: verdicts, looked at once a second, and check results.
+//! The log of health changes: verdicts, looked at once a second, and check results. It also reads
+//! the cgroup's numbers every few seconds.
 //!
 //! It has a thread of its own, because whoever reads our log may be slow, and neither a probe
 //! nor the runner of the checks may wait for that.
@@ -6,9 +7,11 @@
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
+use hurricane_cpu::Root;
 use hurricane_scoreboard::{CheckStatus, Monotonic, Scoreboard};
 
 use crate::error::ControlError;
+use crate::host;
 use crate::thread::spawn;
 use crate::verdict::{self, Snapshot, Subject, Verdict, VerdictLimits};
 
@@ -38,6 +41,8 @@ impl Changes {
 }
 
 const PERIOD: Duration = Duration::from_secs(1);
+/// How often the cgroup is read, in periods.
+const HOST_PERIODS: u64 = 5;
 /// Every check can change twice before a line is lost.
 const CHANGES_MAX: usize = 256;
 
@@ -56,6 +61,7 @@ impl HealthLog {
 fn keep(board: &Scoreboard, limits: &VerdictLimits, changes: &Receiver<Change>) {
     let (mut readiness, mut liveness) = (Watch::new("readiness"), Watch::new("liveness"));
     let mut due = Instant::now();
+    let (root, mut looks) = (Root::host(), 0_u64);
     loop {
         match changes.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(change) => change.log(),
@@ -65,6 +71,10 @@ fn keep(board: &Scoreboard, limits: &VerdictLimits, changes: &Receiver<Change>) 
                 let snapshot = Snapshot::take(board, Monotonic::now());
                 readiness.look(&verdict::readiness(&snapshot, limits));
                 liveness.look(&verdict::liveness(&snapshot, limits));
+                if looks.is_multiple_of(HOST_PERIODS) {
+                    board.control().set_host(&host::read(&root));
+                }
+                looks += 1;
             }
         }
     }
@@ -138,6 +148,7 @@ mod tests {
             request_timeout: Duration::from_secs(30),
             req_queue_len: 10,
             drain_readiness: DrainReadiness::Serving,
+            requests_max: None,
         };
         let board = Scoreboard::new(1).unwrap();
         let mut watch = Watch::new("readiness");

@@ -2,7 +2,8 @@
 //!
 //! It shares no loop with a worker, so that a stalled worker or a broken ring is reported, not
 //! shared. A probe goes `listener` → `route` (one `match`) → `verdict` (a pure function over a
-//! snapshot of the scoreboard); `checks` run beside it on threads of their own.
+//! snapshot of the scoreboard); `checks` run beside it on threads of their own. What changes is
+//! logged by `health`, and told to webhooks: `news` → `courier` → `webhook` → `client`.
 //!
 //! | path | answers |
 //! |---|---|
@@ -10,6 +11,7 @@
 //! | `/ready` | 200 while every worker is alive, the queue is short and readiness checks pass |
 //! | `/alive` | 200 unless something is wrong that only a new pod mends |
 //! | `/status` | the whole picture as JSON |
+//! | `/metrics/server` | the same as numbers for Prometheus |
 //!
 //! Invariants:
 //! - An answer is computed from the scoreboard alone: it waits for no check, no worker, no lock
@@ -20,18 +22,26 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+mod client;
 mod control;
+mod courier;
 mod error;
 mod health;
+mod host;
 mod listener;
+mod metrics;
+mod news;
 mod route;
 mod status;
 mod thread;
 mod verdict;
+mod webhook;
 
 pub use checks::{Check, CheckOutcome};
+pub use client::ask;
 pub use control::{ControlOptions, run};
 pub use error::ControlError;
 pub use hurricane_scoreboard::Purpose;
 pub use route::{ProbePaths, answer};
 pub use verdict::{DrainReadiness, DrainReadinessError, VerdictLimits};
+pub use webhook::{WebhookOptions, WebhookUrl, WebhookUrlError, send_failed_start};

@@ -3,8 +3,8 @@
 use hurricane_http::{Head, Response, ResponseBody};
 use hurricane_scoreboard::{Monotonic, Scoreboard};
 
-use crate::status;
 use crate::verdict::{self, Snapshot, Verdict, VerdictLimits};
+use crate::{metrics, status};
 
 /// Where the probes are. Paths are literal; a leading slash is added where it is missing, spaces
 /// are ignored, and a request may end in one more slash.
@@ -15,6 +15,7 @@ pub struct ProbePaths {
     pub readiness: String,
     pub liveness: String,
     pub status: String,
+    pub metrics: String,
 }
 
 impl Default for ProbePaths {
@@ -24,6 +25,7 @@ impl Default for ProbePaths {
             readiness: "/ready".into(),
             liveness: "/alive".into(),
             status: "/status".into(),
+            metrics: "/metrics/server".into(),
         }
     }
 }
@@ -48,6 +50,7 @@ pub fn answer(
         Endpoint::Startup => respond(&verdict::startup(&snapshot)),
         Endpoint::Readiness => respond(&verdict::readiness(&snapshot, limits)),
         Endpoint::Liveness => respond(&verdict::liveness(&snapshot, limits)),
+        Endpoint::Metrics => metrics::respond(head, &snapshot, limits, server, board),
         Endpoint::Status => {
             let json = status::render(&snapshot, limits, server, board);
             Response { status: 200, headers: Vec::new(), body: ResponseBody::Full(json.into()) }
@@ -62,16 +65,18 @@ enum Endpoint {
     Readiness,
     Liveness,
     Status,
+    Metrics,
 }
 
 impl ProbePaths {
-    /// The endpoint at `path`. The probes come before `/status` should two paths be the same.
+    /// The endpoint at `path`. The probes come first should two paths be the same.
     fn find(&self, path: &[u8]) -> Option<Endpoint> {
         match path {
             path if is_at(path, &self.startup) => Some(Endpoint::Startup),
             path if is_at(path, &self.readiness) => Some(Endpoint::Readiness),
             path if is_at(path, &self.liveness) => Some(Endpoint::Liveness),
             path if is_at(path, &self.status) => Some(Endpoint::Status),
+            path if is_at(path, &self.metrics) => Some(Endpoint::Metrics),
             _ => None,
         }
     }
@@ -116,6 +121,8 @@ mod tests {
             ("/al.ve", Some(Endpoint::Liveness)),
             ("/alXve", None),
             ("/status/", Some(Endpoint::Status)),
+            ("/metrics/server", Some(Endpoint::Metrics)),
+            ("/metrics", None),
         ] {
             assert_eq!(paths.find(path.as_bytes()), endpoint, "{path}");
         }

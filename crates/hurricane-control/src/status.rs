@@ -1,9 +1,11 @@
 //! `GET /status`: the whole picture as JSON.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hurricane_scoreboard::{
-    CheckReading, Hindrance, Monotonic, Phase, Scoreboard, SlotReading, WorkerState,
+    CheckReading, Hindrance, HostReading, Monotonic, Phase, Replaced, Role, Scoreboard,
+    SlotReading, WebhookReading, WorkerState,
 };
 use serde::Serialize;
 
@@ -31,14 +33,22 @@ pub(crate) fn render(
         },
         workers_target: snapshot.workers.len(),
         workers_reason: board.server().workers_reason().get(),
+        workers_limit: board.workers(),
+        worker_memory_limit_bytes: Some(board.server().worker_memory_max()).filter(|max| *max > 0),
         restarts: snapshot.restarts,
+        replaced: Replaced::ALL
+            .map(|reason| (reason.as_str(), board.server().replaced(reason)))
+            .into(),
         reloads: board.server().reloads(),
         reloads_failed: board.server().reloads_failed(),
         crash_loop: snapshot.crash_loop,
         totals: Totals::over(slots),
         workers: (snapshot.workers.iter().enumerate())
-            .map(|(index, reading)| Worker::at(index, reading, snapshot.now, limits))
+            .map(|(index, reading)| Worker::at(index, Role::Current, reading, snapshot.now, limits))
             .collect(),
+        others: others(snapshot, limits, board),
+        host: Host::of(&board.control().host()),
+        webhooks: Webhooks::at(&board.control().webhooks(), snapshot.now),
         checks: snapshot.checks.iter().map(|check| Check::at(check, snapshot.now)).collect(),
         server,
     };
@@ -54,14 +64,27 @@ struct Status<'a> {
     uptime_seconds: f64,
     startup_seconds: Option<f64>,
     probes: Probes,
+    /// How many there should be.
     workers_target: usize,
     workers_reason: String,
+    /// How many there may be while the server runs.
+    workers_limit: usize,
+    /// Null: no worker is replaced for its memory.
+    worker_memory_limit_bytes: Option<u64>,
+    /// Of workers that could not go on.
     restarts: u64,
+    /// The same and all other replacements, by reason.
+    replaced: BTreeMap<&'static str, u64>,
     reloads: u64,
     reloads_failed: u64,
     crash_loop: bool,
     totals: Totals,
+    /// Those that probes are about.
     workers: Vec<Worker>,
+    /// Successors that have not taken over yet, and workers that end what they run.
+    others: Vec<Worker>,
+    host: Host,
+    webhooks: Webhooks,
     checks: Vec<Check<'a>>,
     server: &'a serde_json::Value,
 }
@@ -141,9 +164,23 @@ impl Totals {
     }
 }
 
+/// Workers beside those that probes are about.
+fn others(snapshot: &Snapshot, limits: &VerdictLimits, board: &Scoreboard) -> Vec<Worker> {
+    let others = board.read_all().filter_map(|(slot, reading)| {
+        let worker = board.worker_of(slot);
+        let judged = worker < snapshot.workers.len() && board.current(worker) == slot;
+        (!judged && reading.state != WorkerState::Vacant).then(|| {
+            let role = board.role(slot, &reading);
+            Worker::at(worker, role, &reading, snapshot.now, limits)
+        })
+    });
+    others.collect()
+}
+
 #[derive(Serialize)]
 struct Worker {
     index: usize,
+    role: &'static str,
     state: &'static str,
     pid: Option<i32>,
     generation: u32,
@@ -174,10 +211,17 @@ struct Worker {
 }
 
 impl Worker {
-    fn at(index: usize, reading: &SlotReading, now: Monotonic, limits: &VerdictLimits) -> Self {
+    fn at(
+        index: usize,
+        role: Role,
+        reading: &SlotReading,
+        now: Monotonic,
+        limits: &VerdictLimits,
+    ) -> Self {
         let vacant = reading.state == WorkerState::Vacant;
         Self {
             index,
+            role: role.as_str(),
             state: reading.state.as_str(),
             pid: Some(reading.pid).filter(|pid| *pid > 0 && !vacant),
             generation: reading.generation,
@@ -200,6 +244,59 @@ impl Worker {
             refused: reading.refused,
             shed: reading.shed,
         }
+    }
+}
+
+/// What the cgroup says; null where it says nothing.
+#[derive(Serialize)]
+struct Host {
+    memory_used_bytes: Option<u64>,
+    memory_limit_bytes: Option<u64>,
+    cpu_throttled_periods: Option<u64>,
+    cpu_throttled_seconds: Option<f64>,
+}
+
+impl Host {
+    fn of(reading: &HostReading) -> Self {
+        Self {
+            memory_used_bytes: reading.memory_used,
+            memory_limit_bytes: reading.memory_max,
+            cpu_throttled_periods: reading.throttling.map(|cpu| cpu.throttled_periods),
+            cpu_throttled_seconds: reading.throttling.map(|cpu| cpu.time.as_secs_f64()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Webhooks {
+    delivered: u64,
+    given_up: u64,
+    waiting: u32,
+    last: Option<LastWebhook>,
+}
+
+#[derive(Serialize)]
+struct LastWebhook {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    status: &'static str,
+    delivered: bool,
+    /// The receiver's status code; null: it did not answer.
+    answer: Option<u16>,
+    age_seconds: f64,
+}
+
+impl Webhooks {
+    fn at(reading: &WebhookReading, now: Monotonic) -> Self {
+        let last = reading.last.map(|last| LastWebhook {
+            kind: last.kind.as_str(),
+            status: last.status.as_str(),
+            delivered: last.is_delivered(),
+            answer: last.answer,
+            age_seconds: now.since(last.at).as_secs_f64(),
+        });
+        let WebhookReading { delivered, given_up, waiting, .. } = *reading;
+        Self { delivered, given_up, waiting, last }
     }
 }
 
@@ -253,7 +350,9 @@ fn phase_name(phase: Phase) -> &'static str {
 mod tests {
     use super::*;
     use crate::DrainReadiness;
-    use hurricane_scoreboard::{CheckStatus, Engine, Purpose};
+    use hurricane_scoreboard::{
+        CheckStatus, Engine, Purpose, WebhookEnd, WebhookKind, WebhookStatus,
+    };
     use serde_json::{Value, json};
 
     fn at(millis: u64) -> Monotonic {
@@ -266,6 +365,7 @@ mod tests {
             request_timeout: Duration::from_secs(30),
             req_queue_len: 10,
             drain_readiness: DrainReadiness::Serving,
+            requests_max: None,
         };
         let snapshot = Snapshot::take(board, now);
         let json = render(&snapshot, &limits, &json!({"version": "1.2.3"}), board);
@@ -316,7 +416,7 @@ mod tests {
         assert_eq!(
             status["workers"],
             json!([{
-                "index": 0, "state": "serving", "pid": 77, "generation": 1, "age_seconds": 9.0,
+                "index": 0, "role": "current", "state": "serving", "pid": 77, "generation": 1, "age_seconds": 9.0,
                 "heartbeat_age_ms": 20, "silent": false, "queued": 1, "running": 1,
                 "connections": 1, "capacity": 1, "oldest_request_age_ms": 1000,
                 "stuck_seconds": 1.0, "interpreter_wait_seconds": 0.0, "hindrance": null, "engine": "io-uring",
@@ -332,6 +432,70 @@ mod tests {
                 "age_ms": 500, "duration_ms": 12, "stale_after_ms": 35_000,
             }])
         );
+    }
+
+    #[test]
+    fn successors_and_workers_that_leave_are_shown_beside_the_current_ones() {
+        let board = Scoreboard::new(2).unwrap();
+        board.server().set_workers_target(1);
+        for (slot, pid) in [(0, 10), (1, 11), (2, 12)] {
+            let slot = board.slot(slot).unwrap();
+            slot.begin(at(1_000));
+            slot.set_pid(pid);
+            slot.beat(at(9_000));
+            slot.set_state(WorkerState::Serving);
+            slot.answered(200);
+        }
+        let seen = |status: &Value| {
+            let others = status["others"].as_array().unwrap();
+            let all = status["workers"].as_array().unwrap().iter().chain(others);
+            let short = |it: &Value| {
+                let pid = it["pid"].as_i64().unwrap();
+                format!("{} {} {pid}", it["index"], it["role"].as_str().unwrap())
+            };
+            all.map(short).collect::<Vec<_>>()
+        };
+        // Worker 0 has a successor; worker 1 is one too many and has not been told yet.
+        let status = render_at(&board, at(10_000));
+        assert_eq!(seen(&status), ["0 current 10", "1 current 11", "0 successor 12"]);
+        board.set_current(2);
+        board.slot(0).unwrap().retire();
+        board.slot(1).unwrap().retire();
+        board.server().add_replaced(Replaced::Requests);
+        let status = render_at(&board, at(10_000));
+        assert_eq!(seen(&status), ["0 current 12", "0 leaving 10", "1 leaving 11"]);
+        assert_eq!((&status["workers_target"], &status["workers_limit"]), (&json!(1), &json!(2)));
+        assert_eq!(status["totals"]["requests"], 3, "sums are over all slots");
+        assert_eq!(status["replaced"]["requests"], 1);
+        assert_eq!(status["restarts"], 0);
+    }
+
+    #[test]
+    fn the_last_webhook_and_the_cgroup_are_shown() {
+        let board = Scoreboard::new(1).unwrap();
+        let status = render_at(&board, at(10_000));
+        assert_eq!(status["webhooks"]["last"], Value::Null);
+        assert_eq!(status["host"]["memory_limit_bytes"], Value::Null);
+        board.control().webhook_ended(&WebhookEnd {
+            kind: WebhookKind::Readiness,
+            status: WebhookStatus::Failed,
+            answer: Some(503),
+            at: at(8_000),
+        });
+        let memory = HostReading { memory_max: Some(1 << 30), ..HostReading::default() };
+        board.control().set_host(&memory);
+        let status = render_at(&board, at(10_000));
+        assert_eq!(
+            status["webhooks"],
+            json!({
+                "delivered": 0, "given_up": 1, "waiting": 0,
+                "last": {
+                    "type": "readiness", "status": "failed", "delivered": false, "answer": 503,
+                    "age_seconds": 2.0,
+                },
+            })
+        );
+        assert_eq!(status["host"]["memory_limit_bytes"], 1 << 30);
     }
 
     #[test]

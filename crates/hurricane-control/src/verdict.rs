@@ -26,6 +26,8 @@ pub struct VerdictLimits {
     pub req_queue_len: usize,
     /// What readiness says while the server still accepts after SIGTERM.
     pub drain_readiness: DrainReadiness,
+    /// Requests after which liveness asks for a new pod.
+    pub requests_max: Option<u64>,
 }
 
 /// What `/ready` says while the server drains (`--drain-readiness`).
@@ -73,8 +75,12 @@ pub(crate) struct Snapshot {
     pub(crate) startup_finished: Monotonic,
     /// What the start waits for besides workers; empty once it has finished.
     pub(crate) awaited: String,
+    /// Why the start has failed, if it has.
+    pub(crate) failure: Option<String>,
     pub(crate) restarts: u64,
     pub(crate) crash_loop: bool,
+    /// Answered by all workers that have ever been.
+    pub(crate) requests: u64,
     /// Those that there should be, by index.
     pub(crate) workers: Vec<SlotReading>,
     /// In order of registration.
@@ -86,14 +92,17 @@ impl Snapshot {
         let server = board.server();
         let startup_finished = server.startup_finished();
         let starts = startup_finished.is_never();
+        let phase = server.phase();
         Self {
             now,
-            phase: server.phase(),
+            phase,
             started: server.started(),
             startup_finished,
+            failure: (phase == Phase::Failed).then(|| server.failure().get()),
             awaited: if starts { server.awaited().get() } else { String::new() },
             restarts: server.restarts(),
             crash_loop: server.crash_loop(),
+            requests: board.read_all().map(|(_, slot)| slot.requests).sum(),
             workers: board.read_workers(),
             checks: board.read_checks(),
         }
@@ -114,6 +123,7 @@ pub(crate) enum Subject {
     Queue,
     Check(String),
     CrashLoop,
+    Lifetime,
 }
 
 /// How bad it is, worst first. The status codes are those that users' dashboards know.
@@ -231,6 +241,7 @@ pub(crate) fn liveness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict {
         for (index, worker) in snapshot.workers.iter().enumerate() {
             reasons.extend(abandoned_worker(index, worker, snapshot, limits));
         }
+        reasons.extend(outlived(snapshot.requests, limits.requests_max));
     }
     Verdict::new("alive", reasons)
 }
@@ -346,6 +357,13 @@ fn abandoned_worker(
     })
 }
 
+/// A pod that has served as many requests as it was to (`--max-lifetime`).
+fn outlived(requests: u64, requests_max: Option<u64>) -> Option<Reason> {
+    let limit = requests_max.filter(|limit| requests > *limit)?;
+    let text = format!("{requests} requests have been served, more than --max-lifetime {limit}");
+    Some(unready(Subject::Lifetime, text))
+}
+
 fn silent(name: &Named<'_>, silence: Duration, limit: Duration) -> String {
     let (silence, limit) = (silence.as_secs_f64(), limit.as_secs_f64());
     format!("{name} has been silent for {silence:.1} s (limit {limit} s)")
@@ -417,6 +435,7 @@ mod tests {
             request_timeout: Duration::from_secs(30),
             req_queue_len: 10,
             drain_readiness: DrainReadiness::Serving,
+            requests_max: None,
         }
     }
 
@@ -689,6 +708,22 @@ mod tests {
         assert!(body.len() <= BODY_BYTES_MAX, "{}", body.len());
         let listed = body.lines().count() - 1;
         assert!(body.ends_with(&format!("\nand {} more", 100 - listed)), "{body}");
+    }
+
+    #[test]
+    fn a_pod_that_has_served_its_requests_fails_liveness_alone() {
+        let board = serving();
+        let limits = VerdictLimits { requests_max: Some(2), ..limits() };
+        let alive = |now| answer(&liveness(&Snapshot::take(&board, now), &limits));
+        board.slot(0).unwrap().answered(200);
+        board.slot(1).unwrap().answered(404);
+        assert_eq!(alive(at(100_100)).0, 200, "as many as allowed");
+        // A worker that was replaced since has counted as well.
+        board.slot(2).unwrap().begin(at(2_000));
+        board.slot(2).unwrap().answered(200);
+        let over = "3 requests have been served, more than --max-lifetime 2";
+        assert_eq!(alive(at(100_100)), (400, over.into()));
+        assert_eq!(ready(&board, at(100_100)).0, 200);
     }
 
     #[test]

@@ -61,8 +61,10 @@ impl Control {
                     request_timeout: Duration::from_secs(600),
                     req_queue_len: 10,
                     drain_readiness: DrainReadiness::Serving,
+                    requests_max: None,
                 },
                 checks,
+                webhook: None,
                 server: json!({"version": "0"}),
             };
             hurricane_control::run(options, shared, theirs).unwrap();

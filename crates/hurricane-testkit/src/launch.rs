@@ -70,6 +70,13 @@ impl Launch {
         self
     }
 
+    /// Drops all arguments so far, also those that every server gets.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.args.clear();
+        self
+    }
+
     /// Sets an environment variable. Of the test's own environment only PATH is passed on.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, CommandFactory, Parser};
+use hurricane_control::WebhookUrl;
 
 use crate::recycle::WorkerMemory;
 use crate::values::{
     DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, Workers, bytes, duration,
     host, management_command, mebibytes, mode, number, path, port, socket_path, switch,
-    worker_memory, workers,
+    webhook_url, worker_memory, workers,
 };
 
 /// Address that stands for "every address of this host", IPv6 and IPv4.
@@ -87,12 +88,26 @@ pub struct Args {
           default_value = "/status", value_parser = path)]
     pub status_path: String,
 
+    /// Path of the server's own metrics for Prometheus, on the probe port
+    #[arg(long, env = "HURRICANE_SERVER_METRICS", value_name = "PATH",
+          default_value = "/metrics/server", value_parser = path)]
+    pub server_metrics: String,
+
     /// Answer no probes and run no checks
     #[arg(long, env = "HURRICANE_NO_PROBE", value_name = "BOOLEAN",
           action = ArgAction::Set, num_args = 0..=1,
           require_equals = true, default_value = "false",
           default_missing_value = "true", value_parser = switch)]
     pub no_probe: bool,
+
+    /// Where to post start, changes of the probes, drain and shutdown as JSON; http or https
+    #[arg(long, env = "HURRICANE_WEBHOOK_URL", value_name = "URL", value_parser = webhook_url)]
+    pub webhook_url: Option<WebhookUrl>,
+
+    /// Requests after which the liveness probe fails, so that the pod is restarted; 0 never
+    #[arg(long, env = "HURRICANE_MAX_LIFETIME", value_name = "N",
+          default_value = "0", value_parser = number(0..=1_000_000_000_000))]
+    pub max_lifetime: usize,
 
     /// Workers, one core each; auto takes what CPU limit, cpuset and affinity leave
     #[arg(long, env = "HURRICANE_WORKERS", value_name = "auto|N",
@@ -339,6 +354,9 @@ impl PreparationArgs {
 pub struct Surroundings {
     /// Whether the process runs in a pod (`KUBERNETES_SERVICE_HOST` is set).
     pub kubernetes: bool,
+    /// The application's version (`HURRICANE_VERSION`, a setting or variable): `--version` tells
+    /// the server's.
+    pub application_version: Option<String>,
     /// Sentences to log as warnings once logging is set up.
     pub warnings: Vec<String>,
 }

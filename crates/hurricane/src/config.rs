@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits};
+use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits, WebhookOptions};
 use hurricane_cpu::{
     Bound, CgroupVersion, CpuSet, MilliCpus, Origin, PinMode, PinPlan, Survey, pin_plan,
     worker_count,
 };
 use hurricane_http::Limits;
 use hurricane_worker::IoChoice;
+use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Args;
@@ -67,6 +68,10 @@ pub struct Config {
     pub probe_port: ProbePort,
     /// Paths of the probes.
     pub paths: ProbePaths,
+    /// Where changes of health are told.
+    pub webhook: Option<WebhookOptions>,
+    /// The application's version, if it has one.
+    pub application_version: Option<String>,
     /// How many workers.
     pub workers: NonZeroUsize,
     /// Where that number comes from.
@@ -148,6 +153,8 @@ impl Config {
             uds_mode: args.uds_mode,
             probe_port: probe_port(args)?,
             paths: probe_paths(args)?,
+            webhook: webhook(args),
+            application_version: args.surroundings.application_version.clone(),
             workers,
             workers_reason,
             survey: survey.clone(),
@@ -237,6 +244,7 @@ fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
         ("--readiness-probe", &args.readiness_probe),
         ("--startup-probe", &args.startup_probe),
         ("--status-path", &args.status_path),
+        ("--server-metrics", &args.server_metrics),
     ];
     for (index, (second, path)) in named.iter().enumerate() {
         if let Some((first, _)) = named[..index].iter().find(|(_, earlier)| earlier == path) {
@@ -248,6 +256,17 @@ fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
         readiness: args.readiness_probe.clone(),
         liveness: args.liveness_probe.clone(),
         status: args.status_path.clone(),
+        metrics: args.server_metrics.clone(),
+    })
+}
+
+fn webhook(args: &Args) -> Option<WebhookOptions> {
+    // A pod's host name is its name.
+    let podname = || gethostname().unwrap_or_default().to_string_lossy().into_owned();
+    args.webhook_url.clone().map(|url| WebhookOptions {
+        url,
+        podname: podname(),
+        version: args.surroundings.application_version.clone(),
     })
 }
 
@@ -260,6 +279,7 @@ fn verdict_limits(args: &Args) -> VerdictLimits {
             DrainReadinessValue::Serving => DrainReadiness::Serving,
             DrainReadinessValue::Failing => DrainReadiness::Failing,
         },
+        requests_max: Some(args.max_lifetime as u64).filter(|requests| *requests > 0),
     }
 }
 
@@ -367,6 +387,23 @@ mod tests {
         // The variable repeats the quota of the start, which is gone by now.
         config.started_under(&[1000]);
         assert_eq!((config.workers.get(), config.quotas()), (8, vec![1000]));
+    }
+
+    #[test]
+    fn webhooks_carry_the_pods_name_and_the_applications_version() {
+        assert!(resolved(&[]).webhook.is_none());
+        let mut args = args(&["--webhook-url", "http://hooks/x"]);
+        args.surroundings.application_version = Some("1.2".into());
+        let webhook = Config::resolve(&args, &survey()).unwrap().webhook.unwrap();
+        assert_eq!(webhook.url.to_string(), "http://hooks/…");
+        assert_eq!(webhook.version.as_deref(), Some("1.2"));
+        assert!(!webhook.podname.is_empty());
+    }
+
+    #[test]
+    fn a_lifetime_of_zero_has_no_end() {
+        assert_eq!(resolved(&[]).verdict.requests_max, None);
+        assert_eq!(resolved(&["--max-lifetime", "7"]).verdict.requests_max, Some(7));
     }
 
     #[test]

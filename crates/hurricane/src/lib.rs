@@ -49,6 +49,7 @@ mod examination;
 pub mod exit;
 mod findings;
 mod handover;
+mod healthcheck;
 mod image;
 mod launch;
 mod listener;
@@ -90,7 +91,7 @@ pub use values::{
     DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, WORKERS_MAX, Workers,
 };
 
-pub use hurricane_control::{Check, CheckOutcome, Purpose};
+pub use hurricane_control::{Check, CheckOutcome, Purpose, WebhookOptions, WebhookUrl};
 pub use hurricane_http::{Application, Limits, Request, Response, service};
 pub use hurricane_scoreboard::Scoreboard;
 pub use hurricane_worker::stand_back;
@@ -100,13 +101,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Config {
     /// All that a native service does before it serves: reads command line and environment,
-    /// counts CPUs, sets up logging.
+    /// counts CPUs, sets up logging. The command line may also be `healthcheck`: then a probe of
+    /// the service that runs is asked.
     ///
     /// # Errors
     /// The exit code to end with; the sentence, help or version is printed already.
     pub fn from_command_line() -> Result<Self, Exit> {
         let argv: Vec<_> = std::env::args_os().collect();
-        let args = parse(&argv, &[]).map_err(|refusal| refusal.report())?;
+        let args = usage::binary(&argv).map_err(|refusal| refusal.report())?;
         let config = Self::of_this_process(&args).map_err(|refusal| refusal.report())?;
         Logging::new(config.log_format, config.log_level).install();
         Ok(config)

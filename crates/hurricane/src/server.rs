@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use hurricane_control::{Check, ControlOptions};
+use hurricane_control::{Check, ControlOptions, WebhookOptions, send_failed_start};
 use hurricane_http::{Application, Limits};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{IoChoice, Reserved, WorkerOptions, prove_ring};
@@ -210,13 +210,22 @@ fn reserved(parts: &Parts) -> Reserved {
     })
 }
 
+/// Whether anybody would hear of the control process.
+fn wants_control(config: &Config) -> bool {
+    config.probe_port != ProbePort::Off || config.webhook.is_some()
+}
+
 /// The one call into the control crate.
-fn run_control(parts: &Parts, checks: Vec<Check>, station: Station) -> Result<(), Failure> {
+fn run_control(parts: &Parts, mut checks: Vec<Check>, station: Station) -> Result<(), Failure> {
+    if parts.config.probe_port == ProbePort::Off {
+        checks.clear();
+    }
     let options = ControlOptions {
         listeners: station.listener.into_iter().map(TcpListener::from).collect(),
         paths: parts.config.paths.clone(),
         limits: parts.config.verdict.clone(),
         checks,
+        webhook: parts.config.webhook.clone(),
         server: parts.status.clone(),
     };
     hurricane_control::run(options, parts.board.clone(), station.orders)
@@ -229,11 +238,15 @@ fn start(
     load: Option<Load>,
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Exit {
-    let last_words = config.termination_log.clone();
+    let mut last_words = LastWords::of(&config);
+    if errand::is_trial() || errand::is_succession() {
+        // A reload that fails is no start that fails.
+        last_words.webhook = None;
+    }
     // Found out first: it is the last thing that may fail in a reload.
     let outlook = match engine_outlook(config.io) {
         Ok(outlook) => outlook,
-        Err(error) => return failed(&error, &last_words),
+        Err(error) => return last_words.failed(&error),
     };
     if let Some(exit) = errand::end_trial() {
         return exit;
@@ -249,27 +262,44 @@ fn start(
         Some(received) => go_on(config, &outlook, program, received, launcher),
         None => supervise(config, &outlook, program, load, launcher),
     };
-    end(ended, &last_words)
+    last_words.end(ended)
 }
 
-fn end(ended: Result<End, StartError>, last_words: &TerminationLog) -> Exit {
-    let End { exit, reason } = match ended {
-        Ok(end) => end,
-        Err(error) => return failed(&error, last_words),
-    };
-    tracing::info!(code = exit.code(), "server ended");
-    if exit != Exit::Clean {
-        last_words.write(&reason);
+/// Who is told why the server ends, besides the log.
+struct LastWords {
+    termination_log: TerminationLog,
+    /// Told of a server of which nothing was started. Of any other its control process tells.
+    webhook: Option<WebhookOptions>,
+}
+
+impl LastWords {
+    fn of(config: &Config) -> Self {
+        let (termination_log, webhook) = (config.termination_log.clone(), config.webhook.clone());
+        Self { termination_log, webhook }
     }
-    exit
-}
 
-fn failed(error: &StartError, last_words: &TerminationLog) -> Exit {
-    let sentence = with_causes(error);
-    tracing::error!("{sentence}");
-    errand::said(&sentence);
-    last_words.write(&sentence);
-    Exit::Failed
+    fn end(&self, ended: Result<End, StartError>) -> Exit {
+        let End { exit, reason } = match ended {
+            Ok(end) => end,
+            Err(error) => return self.failed(&error),
+        };
+        tracing::info!(code = exit.code(), "server ended");
+        if exit != Exit::Clean {
+            self.termination_log.write(&reason);
+        }
+        exit
+    }
+
+    fn failed(&self, error: &StartError) -> Exit {
+        let sentence = with_causes(error);
+        tracing::error!("{sentence}");
+        errand::said(&sentence);
+        self.termination_log.write(&sentence);
+        if let Some(webhook) = &self.webhook {
+            send_failed_start(webhook, &sentence);
+        }
+        Exit::Failed
+    }
 }
 
 fn supervise(
@@ -291,7 +321,7 @@ fn supervise(
     let config = &*parts.config;
     let launcher = launcher(&parts);
     let seats = bound.workers.into_iter().map(Seat::new).collect();
-    let control = ControlSeat::new(config.probe_port != ProbePort::Off, bound.probe);
+    let control = ControlSeat::new(wants_control(config), bound.probe);
     notify::status(if load.is_some() { "preparing" } else { "starting workers" });
     let on_ready = |board: &Scoreboard| {
         log_start(config, outlook, addresses, board);
@@ -356,8 +386,8 @@ pub fn keep() -> Exit {
     received.handover.stay_in(&mut config);
     Logging::new(config.log_format, config.log_level).install();
     let outlook = Outlook { engine: Engine::Unknown, reason: String::new() };
-    let last_words = config.termination_log.clone();
-    end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing), &last_words)
+    let last_words = LastWords { webhook: None, ..LastWords::of(&config) };
+    last_words.end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing))
 }
 
 /// Which engine the workers will find, and why.
@@ -387,9 +417,12 @@ fn engine_outlook(io: IoChoice) -> Result<Outlook, StartError> {
 fn status(config: &Config, outlook: &Outlook, addresses: (&Endpoint, Option<&Endpoint>)) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "application_version": config.application_version,
         "pid": process::id(),
         "app": addresses.0.to_string(),
         "probes": addresses.1.map(ToString::to_string),
+        "metrics": config.paths.metrics,
+        "webhook": config.webhook.as_ref().map(|webhook| webhook.url.to_string()),
         "threads": config.threads,
         "io": config.io.to_string(),
         "engine": outlook.engine.as_str(),

@@ -6,8 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How long the last workers may take to end when they are cut off, and then the control process.
+/// How long the last workers may take to end when they are cut off.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
+/// How long the control process may take then: it sends the webhooks that are left.
+const CONTROL_TIME: Duration = Duration::from_secs(2);
+/// The same when a start has failed: it says why, and no pod's time runs out meanwhile.
+const LAST_WORDS_TIME: Duration = Duration::from_secs(6);
 
 /// What the supervisor has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +44,19 @@ pub(crate) struct StopSequence {
     stage: Stage,
     drain_delay: Duration,
     grace_period: Duration,
+    control_time: Duration,
     was_cut: bool,
 }
 
 impl StopSequence {
     pub(crate) fn new(drain_delay: Duration, grace_period: Duration) -> Self {
-        Self { stage: Stage::Serving, drain_delay, grace_period, was_cut: false }
+        Self {
+            stage: Stage::Serving,
+            drain_delay,
+            grace_period,
+            control_time: CONTROL_TIME,
+            was_cut: false,
+        }
     }
 
     /// A signal asks to stop. False when one has asked before.
@@ -55,6 +66,12 @@ impl StopSequence {
             self.stage = Stage::Asked { was_ready };
         }
         is_first
+    }
+
+    /// The start has failed: as if a signal had asked, with time to say so.
+    pub(crate) fn fail(&mut self) {
+        self.control_time = LAST_WORDS_TIME;
+        self.ask(false);
     }
 
     /// Whether dead workers are still replaced: as long as connections are accepted.
@@ -109,7 +126,7 @@ impl StopSequence {
                 (Stage::Stopping { until: now + self.grace_period }, Step::Stop)
             }
             Stage::Stopping { .. } | Stage::CutOff { .. } if workers_alive == 0 => {
-                (Stage::Leaving { until: now + LEAVE_TIME }, Step::Leave)
+                (Stage::Leaving { until: now + self.control_time }, Step::Leave)
             }
             Stage::Stopping { until } if now >= until => {
                 self.was_cut = true;
@@ -117,7 +134,7 @@ impl StopSequence {
             }
             // Threads cannot be ended: they go with the process.
             Stage::CutOff { until } if now >= until => {
-                (Stage::Leaving { until: now + LEAVE_TIME }, Step::Leave)
+                (Stage::Leaving { until: now + self.control_time }, Step::Leave)
             }
             Stage::Leaving { until } if !control_alive || now >= until => {
                 return Some(Step::Done);
@@ -176,7 +193,18 @@ mod tests {
         assert_eq!(stop.next(now + GRACE, 1, true), None);
         let later = now + GRACE + LEAVE_TIME;
         assert_eq!(stop.next(later, 1, true), Some(Step::Leave));
-        assert_eq!(stop.next(later + LEAVE_TIME, 1, true), Some(Step::Done));
+        assert_eq!(stop.next(later + CONTROL_TIME, 1, true), Some(Step::Done));
+    }
+
+    #[test]
+    fn a_start_that_has_failed_is_given_time_to_be_told() {
+        let now = Instant::now();
+        let mut stop = StopSequence::new(DRAIN, GRACE);
+        stop.fail();
+        assert_eq!(stop.next(now, 0, true), Some(Step::Stop));
+        assert_eq!(stop.next(now, 0, true), Some(Step::Leave));
+        assert_eq!(stop.next(now + CONTROL_TIME, 0, true), None);
+        assert_eq!(stop.next(now + LAST_WORDS_TIME, 0, true), Some(Step::Done));
     }
 
     #[test]

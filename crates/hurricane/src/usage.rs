@@ -13,6 +13,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Sub
 use crate::cli::{ABOUT, Args, ProjectArgs, Surroundings, flags, is_repeatable};
 use crate::errand;
 use crate::exit::Exit;
+use crate::healthcheck;
 use crate::termination::TerminationLog;
 
 /// Why there are no flags to run with.
@@ -22,6 +23,9 @@ pub enum Refusal {
     Asked(String),
     /// A flag, setting or variable is wrong: one sentence for stderr, exit code 2.
     Usage(String),
+    /// A probe was asked (`healthcheck`) and does not succeed: what it says, for stderr, exit code
+    /// 1.
+    Failed(String),
 }
 
 impl Refusal {
@@ -38,6 +42,10 @@ impl Refusal {
                 errand::said(sentence);
                 TerminationLog::of_environment().write(sentence);
                 Exit::Usage
+            }
+            Self::Failed(text) => {
+                eprint!("{text}");
+                Exit::Failed
             }
         }
     }
@@ -87,17 +95,14 @@ enum Task {
 /// [`Refusal`]: the sentence, or the text asked for, to report instead of serving.
 pub fn parse(argv: &[OsString], settings: &[(String, String)]) -> Result<Args, Refusal> {
     let sources = Sources { settings, environment: &|name| std::env::var_os(name) };
-    let (matches, surroundings) = sources.resolve(Args::command(), argv, 1)?;
-    Ok(Args {
-        surroundings,
-        ..Args::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?
-    })
+    let (matches, surroundings) = sources.resolve(Args::command(), argv)?;
+    args_of(&matches, surroundings)
 }
 
 /// Every flag at its default, whatever the environment says.
 pub(crate) fn defaults() -> Result<Args, Refusal> {
     let sources = Sources { settings: &[], environment: &|_| None };
-    let (matches, surroundings) = sources.resolve(Args::command(), &["hurricane".into()], 1)?;
+    let (matches, surroundings) = sources.resolve(Args::command(), &["hurricane".into()])?;
     let args = Args::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
     Ok(Args { surroundings, ..args })
 }
@@ -108,26 +113,55 @@ pub(crate) fn defaults() -> Result<Args, Refusal> {
 /// As [`parse`].
 pub fn project(argv: &[OsString], settings: &[(String, String)]) -> Result<ProjectArgs, Refusal> {
     let sources = Sources { settings, environment: &|name| std::env::var_os(name) };
-    let (matches, surroundings) = sources.resolve(ProjectArgs::command(), argv, 1)?;
+    let (matches, surroundings) = sources.resolve(ProjectArgs::command(), argv)?;
     let ProjectArgs { args, preparation } =
         ProjectArgs::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
     Ok(ProjectArgs { args: Args { surroundings, ..args }, preparation })
 }
 
-/// Parses the command line of the console script: `hurricane serve APP`, `completions`, `man`.
+/// Parses the command line of a native service's binary: flags, or `healthcheck`.
+///
+/// # Errors
+/// As [`parse`]; also when a probe was asked.
+pub(crate) fn binary(argv: &[OsString]) -> Result<Args, Refusal> {
+    let sources = Sources { settings: &[], environment: &|name| std::env::var_os(name) };
+    let command =
+        Args::command().subcommand(healthcheck::command()).args_conflicts_with_subcommands(true);
+    let (matches, surroundings) = sources.resolve(command, argv)?;
+    match matches.subcommand() {
+        Some((_, asked)) => Err(healthcheck::ask(asked)),
+        None => args_of(&matches, surroundings),
+    }
+}
+
+fn args_of(matches: &ArgMatches, surroundings: Surroundings) -> Result<Args, Refusal> {
+    let args = Args::from_arg_matches(matches).map_err(|error| render(&error, &[]))?;
+    Ok(Args { surroundings, ..args })
+}
+
+/// The console script's commands, in the order of its help.
+fn console_command() -> Command {
+    Console::command().subcommand(healthcheck::command().display_order(1))
+}
+
+/// Parses the command line of the console script: `hurricane serve APP`, `healthcheck`,
+/// `completions`, `man`.
 ///
 /// # Errors
 /// As [`parse`].
 pub fn console(argv: &[OsString]) -> Result<Serve, Refusal> {
     let sources = Sources { settings: &[], environment: &|name| std::env::var_os(name) };
-    let (matches, surroundings) = sources.resolve(Console::command(), argv, 2)?;
+    let (matches, surroundings) = sources.resolve(console_command(), argv)?;
+    if let Some((healthcheck::NAME, asked)) = matches.subcommand() {
+        return Err(healthcheck::ask(asked));
+    }
     match Console::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?.task {
         Task::Serve { application, args } => {
             Ok(Serve { application, args: Args { surroundings, ..*args } })
         }
         Task::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Console::command(), "hurricane", &mut text);
+            clap_complete::generate(shell, &mut console_command(), "hurricane", &mut text);
             Err(Refusal::Asked(String::from_utf8_lossy(&text).into_owned()))
         }
         Task::Man => Err(Refusal::Asked(manual_page())),
@@ -135,16 +169,22 @@ pub fn console(argv: &[OsString]) -> Result<Serve, Refusal> {
 }
 
 fn manual_page() -> String {
-    let mut command = Console::command();
+    let mut command = console_command();
     command.build();
     let mut text = Vec::new();
-    let serve = command.find_subcommand("serve").cloned().unwrap_or_default();
-    for part in [command, serve] {
+    let detailed = |name: &str| command.find_subcommand(name).cloned().unwrap_or_default();
+    let (serve, healthcheck) = (detailed("serve"), detailed(healthcheck::NAME));
+    for part in [command, serve, healthcheck] {
         // Writing into memory cannot fail.
         let _ = clap_mangen::Man::new(part).render(&mut text);
     }
     String::from_utf8_lossy(&text).into_owned()
 }
+
+/// The subcommands whose flags are also settings and variables.
+const FLAGGED: [&str; 2] = ["serve", healthcheck::NAME];
+/// Of the setting and variable for the application's version.
+const VERSION: &str = "version";
 
 /// Where values come from when the command line does not give them.
 struct Sources<'a> {
@@ -161,15 +201,13 @@ struct Given {
 
 impl Sources<'_> {
     /// Parses twice: the command line alone, to learn what it gives; then again with the winners
-    /// among the other sources put in front of `argv[flags_at]`.
+    /// among the other sources put in front of its flags.
     fn resolve(
         &self,
         command: Command,
         argv: &[OsString],
-        flags_at: usize,
     ) -> Result<(ArgMatches, Surroundings), Refusal> {
-        let serve = command.find_subcommand("serve").unwrap_or(&command);
-        let flags: Vec<Arg> = serve.get_arguments().cloned().collect();
+        let defined = command.clone();
         let described = with_every_arg(command.clone(), |arg| arg.hide_env_values(true));
         // clap would let the environment win over settings, and blame a flag for a variable.
         let command = with_every_arg(command, |arg| arg.env(Resettable::Reset));
@@ -179,16 +217,19 @@ impl Sources<'_> {
             let told = told.filter(|told| told.kind() == ErrorKind::DisplayHelp);
             render(&told.unwrap_or(error), &[])
         })?;
-        let explicit = match explicit.subcommand() {
-            Some(("serve", serve)) => serve.clone(),
+        let (explicit, flagged, flags_at) = match explicit.subcommand() {
+            Some((name, given)) if FLAGGED.contains(&name) => {
+                (given.clone(), defined.find_subcommand(name).unwrap_or(&defined), 2)
+            }
             Some(_) => return Ok((explicit, Surroundings::default())),
-            None => explicit,
+            None => (explicit, &defined, 1),
         };
         let mut surroundings = Surroundings {
             kubernetes: (self.environment)("KUBERNETES_SERVICE_HOST").is_some(),
+            application_version: self.application_version(),
             warnings: Vec::new(),
         };
-        let given = self.given(&flags, &explicit, &mut surroundings.warnings)?;
+        let given = self.given(flagged, &explicit, &mut surroundings.warnings)?;
         let flags_at = flags_at.min(argv.len());
         let mut all = argv[..flags_at].to_vec();
         all.extend(given.iter().map(|given| {
@@ -201,19 +242,29 @@ impl Sources<'_> {
         Ok((matches, surroundings))
     }
 
+    /// `HURRICANE_VERSION`, which is no flag: `--version` tells the server's own.
+    fn application_version(&self) -> Option<String> {
+        let setting = self.settings.iter().rfind(|(name, _)| is_flag(name, VERSION));
+        let variable = || (self.environment)("HURRICANE_VERSION");
+        let version = setting
+            .map(|(_, version)| version.clone())
+            .or_else(|| variable().map(|version| version.to_string_lossy().into_owned()));
+        version.filter(|version| !version.is_empty())
+    }
+
     fn given(
         &self,
-        flags: &[Arg],
+        flagged: &Command,
         explicit: &ArgMatches,
         warnings: &mut Vec<String>,
     ) -> Result<Vec<Given>, Refusal> {
         let mut unknown: Vec<&String> = self.settings.iter().map(|(name, _)| name).collect();
         let mut all = Vec::new();
-        for arg in flags {
+        for arg in flagged.get_arguments() {
             let (Some(flag), Some(variable)) = (arg.get_long(), arg.get_env()) else { continue };
             let variable = variable.to_string_lossy();
             let setting = self.settings.iter().rfind(|(name, _)| is_flag(name, flag));
-            unknown.retain(|name| !is_flag(name, flag));
+            unknown.retain(|name| !is_flag(name, flag) && !is_flag(name, VERSION));
             if explicit.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
                 continue;
             }
@@ -280,12 +331,14 @@ fn is_service_link(value: &OsString) -> bool {
     ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme))
 }
 
-/// Changes every flag of `serve`, wherever they are.
+/// Changes every flag that has a variable, wherever it is.
 fn with_every_arg(command: Command, change: fn(Arg) -> Arg) -> Command {
-    match command.find_subcommand("serve") {
-        Some(_) => command.mut_subcommand("serve", |serve| serve.mut_args(change)),
-        None => command.mut_args(change),
-    }
+    FLAGGED.into_iter().fold(command.mut_args(change), |command, name| {
+        match command.find_subcommand(name) {
+            Some(_) => command.mut_subcommand(name, |flagged| flagged.mut_args(change)),
+            None => command,
+        }
+    })
 }
 
 /// One sentence that names the source, the value and what is allowed.
@@ -307,7 +360,7 @@ fn render(error: &clap::Error, given: &[Given]) -> Refusal {
             return Refusal::Asked(error.render().to_string());
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "a subcommand is missing: expected serve, completions or man".to_owned()
+            "a subcommand is missing: expected serve, healthcheck, completions or man".to_owned()
         }
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("{origin} needs a value{}", allowed(error))
@@ -380,14 +433,14 @@ mod tests {
             environment.iter().find(|(given, _)| *given == name).map(|(_, value)| value.into())
         };
         let sources = Sources { settings: &settings, environment: &environment };
-        let (matches, surroundings) = sources.resolve(Args::command(), &argv, 1)?;
+        let (matches, surroundings) = sources.resolve(Args::command(), &argv)?;
         Ok(Args { surroundings, ..Args::from_arg_matches(&matches).unwrap() })
     }
 
     fn sentence(argv: &[&str], settings: &[(&str, &str)], environment: &[(&str, &str)]) -> String {
         match from(argv, settings, environment).unwrap_err() {
             Refusal::Usage(sentence) => sentence,
-            Refusal::Asked(text) => panic!("asked for {text}"),
+            Refusal::Asked(text) | Refusal::Failed(text) => panic!("asked for {text}"),
         }
     }
 
@@ -503,7 +556,7 @@ mod tests {
             settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let environment = |name: &str| (name == "HURRICANE_COMMAND").then(|| variable.into());
         let sources = Sources { settings: &settings, environment: &environment };
-        let (matches, _) = sources.resolve(ProjectArgs::command(), &argv, 1)?;
+        let (matches, _) = sources.resolve(ProjectArgs::command(), &argv)?;
         let preparation = ProjectArgs::from_arg_matches(&matches).unwrap().preparation;
         Ok(preparation.commands.into_iter().map(|command| command.0.join("|")).collect())
     }
@@ -589,7 +642,7 @@ mod tests {
         );
         assert_eq!(
             usage(&["hurricane"]),
-            "a subcommand is missing: expected serve, completions or man"
+            "a subcommand is missing: expected serve, healthcheck, completions or man"
         );
     }
 }

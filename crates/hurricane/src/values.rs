@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hurricane_control::{WebhookUrl, WebhookUrlError};
 use serde::{Deserialize, Serialize};
 
 use crate::recycle::WorkerMemory;
@@ -234,6 +235,11 @@ pub(crate) fn mode(text: &str) -> Result<u32, String> {
             "permissions in octal, as a text, which let the owner read and write, such as 660"
                 .to_owned()
         })
+}
+
+/// Where webhooks go.
+pub(crate) fn webhook_url(text: &str) -> Result<WebhookUrl, String> {
+    text.parse().map_err(|error: WebhookUrlError| error.to_string())
 }
 
 /// An address or a host name to listen on, brackets around IPv6 allowed.

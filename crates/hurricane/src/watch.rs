@@ -52,6 +52,7 @@ mod tests {
         request_timeout: Duration::from_secs(60),
         req_queue_len: 10,
         drain_readiness: DrainReadiness::Serving,
+        requests_max: None,
     };
 
     fn at(seconds: u64) -> Monotonic {

@@ -1,9 +1,10 @@
 //! What a command line leads to: texts, refusals, exit codes.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use hurricane_testkit::{Ended, Launch, Refusal};
+use hurricane_testkit::{Ended, Launch, Refusal, until};
 
 fn run(args: &[&str]) -> Ended {
     Launch::example("native").args(args).run_to_end().unwrap()
@@ -102,6 +103,51 @@ fn io_uring_demanded_but_refused_ends_the_start_within_a_second() {
             assert!(ended.took < Duration::from_secs(1), "{:?}", ended.took);
         }
     }
+}
+
+#[test]
+fn a_native_service_asks_its_own_probes() {
+    let server = Launch::example("native").start();
+    let port = server.probe_port.to_string();
+    let ask = |args: &[&str]| {
+        let launch = Launch::example("native").bare().args(["healthcheck", "--timeout", "5s"]);
+        launch.args(args).env("HURRICANE_PROBE_PORT", &port).run_to_end().unwrap()
+    };
+    until("readiness", || (ask(&[]).code == 0).then_some(()));
+    let alive = ask(&["--alive"]);
+    assert_eq!((alive.code, alive.output, alive.log), (0, vec!["alive".to_owned()], vec![]));
+    let lost = ask(&["--readiness-probe", "/lost"]);
+    assert_eq!((lost.code, lost.output, lost.log), (1, vec![], vec!["not found".to_owned()]));
+    let wrong = ask(&["--probe-port", "none"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.log[0].starts_with("hurricane: --probe-port cannot be 'none'"), "{wrong:?}");
+}
+
+#[test]
+fn a_start_that_fails_is_told_to_a_webhook() {
+    let receiver = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/hooks", receiver.local_addr().unwrap());
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = receiver.accept().unwrap();
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"}") {
+            let mut bytes = [0; 4096];
+            let count = stream.read(&mut bytes).unwrap();
+            heard.extend_from_slice(&bytes[..count]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        String::from_utf8(heard).unwrap()
+    });
+    let ended = Launch::example("mishaps")
+        .args(["--webhook-url", &url])
+        .env("PANIC_AT_START", "1")
+        .run_to_end()
+        .unwrap();
+    assert_eq!(ended.code, 3);
+    let heard = heard.join().unwrap();
+    assert!(heard.starts_with("POST /hooks HTTP/1.1\r\n"), "{heard}");
+    assert!(heard.contains("\"status\":\"failed\""), "{heard}");
+    assert!(heard.contains("worker 0 dies at every start: panicked: told to panic"), "{heard}");
 }
 
 #[test]

@@ -96,6 +96,7 @@ impl Supervisor<'_> {
                 requests,
                 "the grace period is over; requests are cut"
             );
+            self.board.server().set_requests_cut(u64::from(running) + u64::from(queued));
             format!("the grace period ran out: {running} requests ran, {queued} waited")
         };
         self.verdict.get_or_insert(End { exit: Exit::GraceExceeded, reason });

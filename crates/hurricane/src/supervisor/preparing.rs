@@ -111,6 +111,6 @@ impl Supervisor<'_> {
         server.awaited().set(&reason);
         server.set_phase(Phase::Failed);
         self.verdict = Some(End { exit, reason });
-        self.stop.ask(false);
+        self.stop.fail();
     }
 }

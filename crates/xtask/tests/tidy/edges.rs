@@ -14,7 +14,7 @@ const OURS: [(&str, &[&str]); 11] = [
     ("hurricane-http", &[]),
     ("hurricane-scoreboard", &[]),
     ("hurricane-worker", &["hurricane-cpu", "hurricane-http", "hurricane-scoreboard"]),
-    ("hurricane-control", &["hurricane-http", "hurricane-scoreboard"]),
+    ("hurricane-control", &["hurricane-cpu", "hurricane-http", "hurricane-scoreboard"]),
     (
         "hurricane",
         &[
@@ -40,15 +40,18 @@ const OURS_IN_TESTS: [(&str, &str); 3] = [
 ];
 
 /// Crates of others that are the business of one crate of ours. Tests may use them anywhere.
-const RESERVED: [(&str, &[&str]); 8] = [
+const RESERVED: [(&str, &[&str]); 11] = [
     ("clap", &["hurricane", "hurricane-benches", "hurricane-loadtest", "xtask"]),
     ("core_affinity", &["hurricane-cpu"]),
     ("httparse", &["hurricane-http"]),
     ("io-uring", &["hurricane-worker"]),
     ("monoio", &["hurricane-worker"]),
+    ("prometheus-client", &["hurricane-control"]),
     ("pyo3", &["hurricane-python"]),
+    ("rustls", &["hurricane-control"]),
     ("tokio", &["hurricane-control", "hurricane-loadtest"]),
     ("tokio-uring", &["hurricane-control", "hurricane-loadtest"]),
+    ("ureq", &["hurricane-control"]),
 ];
 
 #[test]

@@ -1,0 +1,286 @@
+//! Webhooks as a receiver sees them, sent by a control process that runs on a thread.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hurricane_control::{
+    ControlError, ControlOptions, DrainReadiness, ProbePaths, VerdictLimits, WebhookOptions, run,
+    send_failed_start,
+};
+use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a receiver does with a webhook.
+#[derive(Clone, Copy, Debug)]
+enum Reply {
+    Status(u16),
+    /// Closes without an answer.
+    Hangup,
+    /// Does not answer until the test ends.
+    Silence,
+}
+
+/// A receiver with a script; when the script has ended it takes everything.
+struct Receiving {
+    url: String,
+    webhooks: Receiver<Value>,
+}
+
+impl Receiving {
+    fn start(script: &[Reply]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hooks?token=1", listener.local_addr().unwrap());
+        let (told, webhooks) = mpsc::channel();
+        let mut script: VecDeque<_> = script.to_vec().into();
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                let webhook = read_webhook(&stream);
+                let reply = script.pop_front().unwrap_or(Reply::Status(204));
+                match reply {
+                    Reply::Status(status) => answer(&stream, status),
+                    Reply::Hangup => {}
+                    Reply::Silence => silent.push(stream),
+                }
+                if told.send(webhook).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, webhooks }
+    }
+
+    fn next(&self) -> Value {
+        self.webhooks.recv_timeout(PATIENCE).expect("a webhook comes")
+    }
+
+    /// Types and statuses of the next ones.
+    fn next_kinds(&self, count: usize) -> Vec<String> {
+        (0..count).map(|_| kind_of(&self.next())).collect()
+    }
+}
+
+fn kind_of(webhook: &Value) -> String {
+    format!("{} {}", webhook["type"].as_str().unwrap(), webhook["status"].as_str().unwrap())
+}
+
+fn read_webhook(stream: &TcpStream) -> Value {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert_eq!(line, "POST /hooks?token=1 HTTP/1.1\r\n");
+    let mut length = 0;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        if line == "\r\n" {
+            break;
+        }
+        let (name, value) = line.trim_end().split_once(": ").unwrap();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().unwrap(),
+            "content-type" => assert_eq!(value, "application/json"),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+fn answer(mut stream: &TcpStream, status: u16) {
+    let answer = format!("HTTP/1.1 {status} Because\r\nContent-Length: 0\r\n\r\n");
+    // The sender may have given up.
+    let _ = stream.write_all(answer.as_bytes());
+}
+
+/// A control process without probes.
+struct Control {
+    board: Scoreboard,
+    orders: UnixStream,
+    thread: JoinHandle<Result<(), ControlError>>,
+}
+
+fn options(url: &str) -> WebhookOptions {
+    let (url, podname) = (url.parse().unwrap(), "shop-1".to_owned());
+    WebhookOptions { url, podname, version: Some("7".into()) }
+}
+
+impl Control {
+    fn start(url: &str) -> Self {
+        let board = Scoreboard::new(1).unwrap();
+        board.server().set_started(Monotonic::now());
+        board.server().set_workers_target(1);
+        let slot = board.slot(0).unwrap();
+        slot.begin(Monotonic::now());
+        Self::on(url, board)
+    }
+
+    fn on(url: &str, board: Scoreboard) -> Self {
+        let (orders, theirs) = UnixStream::pair().unwrap();
+        let options = ControlOptions {
+            listeners: Vec::new(),
+            paths: ProbePaths::default(),
+            limits: VerdictLimits {
+                heartbeat_timeout: Duration::from_secs(600),
+                request_timeout: Duration::from_secs(600),
+                req_queue_len: 10,
+                drain_readiness: DrainReadiness::Serving,
+                requests_max: None,
+            },
+            checks: Vec::new(),
+            webhook: Some(options(url)),
+            server: json!({}),
+        };
+        let own = board.clone();
+        let thread = std::thread::spawn(move || run(options, own, theirs));
+        Self { board, orders, thread }
+    }
+
+    fn serve(&self) {
+        let slot = self.board.slot(0).unwrap();
+        slot.beat(Monotonic::now());
+        slot.set_state(WorkerState::Serving);
+        self.board.server().set_startup_finished(Monotonic::now());
+        self.board.server().set_phase(Phase::Serving);
+    }
+
+    fn stop(mut self) -> Duration {
+        let began = Instant::now();
+        self.orders.write_all(b"s").unwrap();
+        self.thread.join().unwrap().unwrap();
+        began.elapsed()
+    }
+}
+
+#[test]
+fn a_life_is_told_in_order() {
+    let receiver = Receiving::start(&[]);
+    let control = Control::start(&receiver.url);
+    control.serve();
+    let first = receiver.next();
+    assert_eq!(first["info"], "Startup webhook");
+    assert_eq!((&first["podname"], &first["version"]), (&json!("shop-1"), &json!("7")));
+    assert!(first["timestamp"].as_u64() > Some(1_700_000_000), "{first}");
+    assert_eq!(first.get("traceback"), None);
+    assert_eq!(receiver.next_kinds(2), ["liveness succeeded", "readiness succeeded"]);
+    control.board.slot(0).unwrap().set_state(WorkerState::Vacant);
+    let failed = receiver.next();
+    assert_eq!(kind_of(&failed), "readiness failed");
+    assert_eq!(failed["traceback"], "worker 0 is not running");
+    control.board.server().set_phase(Phase::Draining);
+    assert_eq!(receiver.next_kinds(1), ["drain succeeded"]);
+    control.board.server().set_phase(Phase::Stopping);
+    let webhooks = control.board.clone();
+    control.stop();
+    assert_eq!(receiver.next_kinds(1), ["shutdown succeeded"]);
+    assert_eq!(webhooks.control().webhooks().delivered, 6);
+}
+
+#[test]
+fn a_receiver_that_fails_gets_each_webhook_again_until_it_takes_it_in_order() {
+    let failing = [Reply::Hangup, Reply::Status(503), Reply::Status(200), Reply::Status(429)];
+    let receiver = Receiving::start(&failing);
+    let control = Control::start(&receiver.url);
+    control.serve();
+    let startup = "startup succeeded";
+    assert_eq!(
+        receiver.next_kinds(6),
+        [
+            startup,
+            startup,
+            startup,
+            "liveness succeeded",
+            "liveness succeeded",
+            "readiness succeeded"
+        ]
+    );
+    let board = control.board.clone();
+    control.stop();
+    assert_eq!(board.control().webhooks().given_up, 0);
+}
+
+#[test]
+fn what_the_receiver_refuses_for_good_is_sent_once() {
+    let receiver = Receiving::start(&[Reply::Status(404), Reply::Status(301)]);
+    let control = Control::start(&receiver.url);
+    control.serve();
+    assert_eq!(
+        receiver.next_kinds(3),
+        ["startup succeeded", "liveness succeeded", "readiness succeeded"]
+    );
+    let board = control.board.clone();
+    control.stop();
+    let reading = board.control().webhooks();
+    assert_eq!((reading.given_up, reading.waiting), (2, 0));
+}
+
+#[test]
+fn a_receiver_that_is_silent_holds_the_end_for_less_than_two_seconds() {
+    let receiver = Receiving::start(&[Reply::Silence; 9]);
+    let control = Control::start(&receiver.url);
+    control.serve();
+    assert_eq!(receiver.next_kinds(1), ["startup succeeded"]);
+    let took = control.stop();
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+}
+
+#[test]
+fn a_failed_start_is_told_with_its_reason_and_then_there_is_nothing_more_to_tell() {
+    let receiver = Receiving::start(&[]);
+    let control = Control::start(&receiver.url);
+    control.board.server().failure().set("Traceback:\n  no such table");
+    control.board.server().set_phase(Phase::Failed);
+    control.stop();
+    let failed = receiver.next();
+    assert_eq!(kind_of(&failed), "startup failed");
+    assert_eq!(failed["traceback"], "Traceback:\n  no such table");
+    assert!(receiver.webhooks.try_recv().is_err());
+}
+
+#[test]
+fn a_control_process_that_takes_over_repeats_nothing() {
+    let receiver = Receiving::start(&[]);
+    let control = Control::start(&receiver.url);
+    control.serve();
+    receiver.next_kinds(3);
+    let board = control.board.clone();
+    let delivered = |count: u64| {
+        let deadline = Instant::now() + PATIENCE;
+        while board.control().webhooks().delivered < count {
+            assert!(Instant::now() < deadline, "{:?}", board.control().webhooks());
+            std::thread::yield_now();
+        }
+    };
+    delivered(3);
+    // It is killed, as far as its successor can see: nothing more is told.
+    let successor = Control::on(&receiver.url, board.clone());
+    board.slot(0).unwrap().set_state(WorkerState::Vacant);
+    assert_eq!(receiver.next_kinds(2), ["readiness failed", "readiness failed"], "one of each");
+    drop((control, successor));
+}
+
+#[test]
+fn a_process_that_ends_says_why_itself() {
+    let receiver = Receiving::start(&[Reply::Status(500)]);
+    send_failed_start(&options(&receiver.url), "port 80 is taken");
+    for _ in 0..2 {
+        let failed = receiver.next();
+        assert_eq!(
+            (kind_of(&failed).as_str(), &failed["traceback"]),
+            ("startup failed", &json!("port 80 is taken"))
+        );
+    }
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let began = Instant::now();
+    send_failed_start(&options(&format!("http://{refused}")), "port 80 is taken");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}

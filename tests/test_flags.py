@@ -79,3 +79,14 @@ def test_a_flag_that_may_be_repeated_carries_a_list() -> None:
     assert flags.from_settings(SimpleNamespace(COMMAND=[1])) == {}
     with pytest.raises(flags.SettingError, match="text, or a list of texts"):
         flags.from_settings(SimpleNamespace(HURRICANE_COMMAND=[["migrate"]]))
+
+
+def test_the_applications_version_is_a_setting_and_no_flag() -> None:
+    settings = SimpleNamespace(HURRICANE_VERSION=7, VERSION="not ours")
+    assert flags.from_settings(settings) == {"HURRICANE_VERSION": "7"}
+    assert "--version" not in {flag["name"] for flag in _core.flags()}
+
+
+def test_webhooks_and_lifetime_keep_their_bare_settings() -> None:
+    settings = SimpleNamespace(WEBHOOK_URL="http://hooks", MAX_LIFETIME=9)
+    assert flags.from_settings(settings) == {"WEBHOOK_URL": "http://hooks", "MAX_LIFETIME": "9"}

@@ -435,6 +435,20 @@ def test_a_link_to_the_next_release_is_followed(tmp_path: Path, start_once: Star
     serves(server, "release-2")
 
 
+def test_what_the_application_leaves_open_does_not_add_up(versions: Versions) -> None:
+    leaves_open = "import os\nos.set_inheritable(os.open('/dev/null', os.O_RDONLY), True)\n"
+    versions.write("first", leaves_open)
+    server = versions.serve()
+    counts = []
+    for count in range(1, 4):
+        old = server.workers()
+        reload(server)
+        reloads(server, count)
+        gone(server, old)
+        counts.append(descriptors(server))
+    assert len(set(counts)) == 1
+
+
 def test_what_the_application_has_set_does_not_decide_what_is_loaded(versions: Versions) -> None:
     remembers = (
         "import os\n"

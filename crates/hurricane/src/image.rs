@@ -31,6 +31,8 @@ pub(crate) fn replace<'a>(
     errand: &str,
     descriptors: impl Iterator<Item = BorrowedFd<'a>> + Clone,
 ) -> io::Error {
+    // What the application has opened to be inherited would be opened once more each time.
+    Program::close_others_on_exec();
     let kept = descriptors.clone().try_for_each(|descriptor| set_close_on_exec(descriptor, false));
     let error = match kept {
         Ok(()) => program.command(errand).exec(),

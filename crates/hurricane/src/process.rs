@@ -70,6 +70,23 @@ pub(crate) fn exchange_action(signal: Signal, action: &SigAction) -> nix::Result
     unsafe { sigaction(signal, action) }
 }
 
+/// Descriptors beside the first three that the next program of this process would have.
+pub(crate) fn inheritable_descriptors() -> Vec<RawFd> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let numbers: Vec<RawFd> = names.filter_map(|name| name.parse().ok()).collect();
+    // SAFETY: F_GETFD takes a number and touches no memory.
+    let flags = |number: &RawFd| unsafe { libc::fcntl(*number, libc::F_GETFD) };
+    // Of one that is closed by now, such as that of the directory itself, the answer is -1.
+    numbers.into_iter().filter(|it| *it > 2 && flags(it) == 0).collect()
+}
+
+/// Keeps a descriptor, whoever has opened it, from the next program of this process.
+pub(crate) fn close_on_exec(number: RawFd) {
+    // SAFETY: F_SETFD takes numbers and touches no memory.
+    unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
 /// Takes a descriptor that this process was started with, by its number.
 pub(crate) fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_GETFD takes a number and touches no memory.

@@ -5,11 +5,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+
+use crate::process;
 
 static ORIGIN: OnceLock<Origin> = OnceLock::new();
 
@@ -18,6 +21,8 @@ static ORIGIN: OnceLock<Origin> = OnceLock::new();
 struct Origin {
     environment: Vec<(OsString, OsString)>,
     directory: PathBuf,
+    /// Descriptors that were passed to us, beside the first three.
+    descriptors: Vec<RawFd>,
 }
 
 /// Remembers how this process was started; to be called before the application can change it.
@@ -36,7 +41,8 @@ impl Origin {
         let logical = environment.iter().find(|(name, _)| name == "PWD");
         let logical = logical.map(|(_, value)| PathBuf::from(value));
         let directory = logical.filter(|it| is_same(it, &physical)).unwrap_or(physical);
-        Self { environment, directory }
+        let descriptors = process::inheritable_descriptors();
+        Self { environment, directory, descriptors }
     }
 }
 
@@ -84,6 +90,13 @@ impl Program {
 
     pub(crate) fn environment() -> &'static [(OsString, OsString)] {
         &ORIGIN.get_or_init(Origin::of_this_process).environment
+    }
+
+    /// Leaves the program that this process runs next with the descriptors that it had at first.
+    pub(crate) fn close_others_on_exec() {
+        let passed = &ORIGIN.get_or_init(Origin::of_this_process).descriptors;
+        let others = process::inheritable_descriptors();
+        others.into_iter().filter(|it| !passed.contains(it)).for_each(process::close_on_exec);
     }
 
     pub(crate) fn directory() -> &'static Path {

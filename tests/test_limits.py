@@ -140,7 +140,7 @@ def test_the_answer_to_the_last_request_of_a_connection_ends_it(start: Starter) 
 def test_a_connection_that_grows_old_while_its_request_runs_ends_with_the_answer(
     start: Starter,
 ) -> None:
-    server = start("--max-connection-age", "300ms")
+    server = start("--max-connection-age", "1s")
     with server.connect() as old, server.connect() as idle:
         assert idle.get("/").header("Connection") is None
         old.send(request("GET", "/hold/gate"))
@@ -150,8 +150,8 @@ def test_a_connection_that_grows_old_while_its_request_runs_ends_with_the_answer
             while younger.get("/").header("Connection") is None:
                 pass
             assert younger.is_closed_by_peer()
-        # Less a tenth at random; the age is looked at every 100 ms.
-        assert time.monotonic() - begin >= 0.25
+        # Less up to a tenth at random.
+        assert time.monotonic() - begin >= 0.89
         # Whatever was open before is now older, however little was taken off the younger's.
         with server.connect() as second:
             while second.get("/").header("Connection") is None:

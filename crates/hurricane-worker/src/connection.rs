@@ -19,6 +19,7 @@ use hurricane_http::{
     Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Outlet, Reply,
     Request, RequestError, RequestFacts, Response, Version,
 };
+use hurricane_scoreboard::Monotonic;
 use monoio::io::Splitable;
 use monoio::net::TcpStream;
 
@@ -62,7 +63,8 @@ pub(crate) async fn serve<A: Application>(
     let local = peer.map(|peer| stream.local_addr().unwrap_or(peer));
     let local = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
     let entry = Rc::new(Entry::new(socket));
-    entry.begin(worker.now(), worker.limits());
+    // Not the last heartbeat's time: no connection is to end before its age.
+    entry.begin(Monotonic::now(), worker.limits());
     worker.registry.add(&entry);
     let (reading, writing) = stream.into_split();
     let mut connection = Connection {

@@ -141,11 +141,14 @@ def test_the_page_says_where_we_lose() -> None:
                "rust": "r", "versions": {}}  # fmt: skip
     won = compared("json", hurricane=[1, 1, 1], granian=[2, 2, 2])
     lost = compared("bare", hurricane=[3, 3, 1], granian=[2, 2, 2])
-    text = page.text(Results("now", ["--all"], machine, [won, lost]), "{}")
+    start = {"hurricane": [0.4, 0.6, 0.5], "granian": [0.3, 0.3, 0.3]}
+    found = Results("now", ["--all"], machine, [won, lost], {"start": start})
+    text = page.text(found, "{}")
     losses = text.partition("## Where we lose")[2].partition("## Scenarios")[0]
     assert "**bare**: granian needs less" in losses
     assert "1.50 (0.50 to 1.50) times as much), not in every round" in losses
     assert "the goal of 0.6 of granian is **missed**, it is 1.50" in losses
+    assert "granian answers after 0.30 s, we after 0.50 s" in losses
     assert "json" not in losses
 
 

@@ -184,7 +184,9 @@ fn holder<'a>(case: &Case<'a>) -> Option<Change<'a>> {
     let others = case.last.threads.iter().map(|thread| thread.tid).filter(|tid| *tid != case.pid);
     let busiest = others
         .filter_map(|tid| change(case, tid))
-        .filter(Change::wants_cpu)
+        .filter(|change| change.wants_cpu() && !change.waits_for_a_lock())
+        // Who waits for the lock wakes every 5 ms to look, and queues for a busy CPU each time.
+        .filter(|change| change.ran >= GETS_CPU * change.wanted())
         .max_by(|a, b| a.wanted().total_cmp(&b.wanted()));
     if busiest.is_some() {
         return busiest;
@@ -347,6 +349,10 @@ mod tests {
             cause.to_string(),
             "waiting for the interpreter lock held by thread 12, which sleeps in C"
         );
+        let looks = Then(15, Runnable, 40, 4_000, None);
+        let sleeps = Then(12, Asleep, 0, 0, Some("hrtimer_nanosleep"));
+        let cause = concluded(InterpreterIsHeld, &[12], NO_QUOTA, &[LOOP, looks, sleeps]);
+        assert_eq!(cause, Cause::InterpreterHeld { by: Some(12), computes: false });
         let threads = [LOOP, waits(11), Then(14, Runnable, 9_700, 0, None), waits(13)];
         let cause = concluded(InterpreterIsHeld, &[11], NO_QUOTA, &threads);
         assert_eq!(cause, Cause::InterpreterHeld { by: Some(14), computes: true });

@@ -142,9 +142,43 @@ def test_a_start_that_fails_is_told_with_its_reason() -> None:
         assert f"port {port} is taken" in receiver.received[0]["traceback"]
 
 
+def test_a_command_that_fails_is_told_with_its_traceback(start_once: Starter) -> None:
+    with Receiver() as receiver:
+        server = start_once("--webhook-url", receiver.url, "--command", "errand raise", wait=False)
+        assert server.wait(20) == 5
+        assert receiver.told() == [("startup", "failed")]
+        assert "RuntimeError: the errand raised" in receiver.received[0]["traceback"]
+
+
 @pytest.mark.parametrize(
-    "url", ["hooks.example.com", "ftp://hooks", "http://user:pw@hooks/", "x y"]
+    ("words", "reason"),
+    [
+        (command("nowhere:application", "any"), 'there is no module "nowhere"'),
+        (command(None, "any"), "nowhere"),
+    ],
 )
+def test_an_application_that_does_not_load_is_told(words: list[str], reason: str) -> None:
+    with Receiver() as receiver:
+        settings = as_settings(WSGI_APPLICATION="nowhere.application")
+        ended = run([*words, "--webhook-url", receiver.url], env=settings)
+        assert ended.returncode == 1
+        assert receiver.told() == [("startup", "failed")]
+        assert reason in receiver.received[0]["traceback"]
+
+
+def test_a_reload_is_no_news(start_once: Starter) -> None:
+    with Receiver() as receiver:
+        server = start_once("--webhook-url", receiver.url)
+        receiver.wait_for(3)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.status()["reloads"] == 1, 20, "the end of the reload")
+        server.put("readiness-fails")
+        assert receiver.wait_for(4)[3] == ("readiness", "failed")
+        assert stopped(server) == 0
+        assert receiver.told()[4:] == [("drain", "succeeded"), ("shutdown", "succeeded")]
+
+
+@pytest.mark.parametrize("url", ["hooks.example.com", "ftp://hooks", "http://user:pw@hooks/"])
 def test_a_wrong_url_is_refused_in_one_sentence(url: str) -> None:
     ended = run([*command(None, "any"), "--webhook-url", url])
     assert ended.returncode == 2

@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Runs the console script and exits with its code."""
-    sys.exit(_core.main(sys.argv[1:], load))
+    try:
+        code = _core.main(sys.argv[1:], load)
+    except Exception as error:
+        from hurricane.loader import LoadError
+
+        if not isinstance(error, LoadError):
+            raise
+        sys.stderr.write(f"hurricane: {error}\n")
+        sys.exit(1)
+    sys.exit(code)
 
 
 def load(target: str) -> "WSGIApplication":
-    """Loads the application, or ends with one sentence."""
+    """Loads the application; only then is there a need for what loads it."""
     from hurricane import loader
 
-    try:
-        return loader.load(target)
-    except loader.LoadError as error:
-        sys.stderr.write(f"hurricane: {error}\n")
-        sys.exit(1)
+    return loader.load(target)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def serve(
     """
 
 def last_words(argv: list[str], settings: dict[str, str], reason: str) -> None:
-    """Writes why the process ends where Kubernetes looks for it; for ends before ``serve``."""
+    """Says why the process ends before ``serve``: to Kubernetes, and to a webhook."""
 
 def heed_signals() -> None:
     """From here on SIGTERM, SIGINT and SIGQUIT end this process at once, also as PID 1."""

@@ -82,8 +82,10 @@ fn project_args(
 /// Last words of a process that ends before it has called `serve`. See `_core.pyi`.
 #[pyfunction]
 pub(crate) fn last_words(argv: Vec<OsString>, settings: HashMap<String, String>, reason: &str) {
-    let path = project_args(argv, settings).ok().and_then(|flags| flags.args.termination_log);
-    TerminationLog::at(path).write(reason);
+    match project_args(argv, settings) {
+        Ok(flags) => hurricane::last_words(&flags.args, reason),
+        Err(_) => TerminationLog::at(None).write(reason),
+    }
 }
 
 /// See `_core.pyi`.
@@ -108,8 +110,7 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
     };
     let application = Arc::new(OnceLock::new());
     let loaded = load.call1((&asked.application,)).inspect_err(|error| {
-        let reason = error.value(py).to_string();
-        TerminationLog::at(asked.args.termination_log.clone()).write(&reason);
+        hurricane::last_words(&asked.args, &error.value(py).to_string());
     })?;
     set(&application, loaded.unbind());
     let project = asked.application;

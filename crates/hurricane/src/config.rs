@@ -260,7 +260,7 @@ fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
     })
 }
 
-fn webhook(args: &Args) -> Option<WebhookOptions> {
+pub(crate) fn webhook(args: &Args) -> Option<WebhookOptions> {
     // A pod's host name is its name.
     let podname = || gethostname().unwrap_or_default().to_string_lossy().into_owned();
     args.webhook_url.clone().map(|url| WebhookOptions {

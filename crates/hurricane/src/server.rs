@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use hurricane_control::{Check, ControlOptions, WebhookOptions, send_failed_start};
+use hurricane_control::{Check, ControlOptions};
 use hurricane_http::{Application, Limits};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{IoChoice, Reserved, WorkerOptions, prove_ring};
@@ -18,6 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::errand;
 use crate::exit::Exit;
 use crate::handover::Received;
+use crate::last_words::LastWords;
 use crate::launch::{ChildRole, Forking, Launcher, Load, Preparation, Station};
 use crate::listener::{ListenError, Listeners};
 use crate::logging::Logging;
@@ -27,7 +28,6 @@ use crate::program::Program;
 use crate::signal::Signals;
 use crate::stacks::stack_signal;
 use crate::supervisor::{ControlSeat, End, Seat, Supervisor};
-use crate::termination::TerminationLog;
 use crate::usage::defaults;
 
 /// What an application is made from, on the worker that will call it.
@@ -238,15 +238,12 @@ fn start(
     load: Option<Load>,
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Exit {
-    let mut last_words = LastWords::of(&config);
-    if errand::is_trial() || errand::is_succession() {
-        // A reload that fails is no start that fails.
-        last_words.webhook = None;
-    }
+    let is_reload = errand::is_trial() || errand::is_succession();
+    let last_words = if is_reload { LastWords::of_reload(&config) } else { LastWords::of(&config) };
     // Found out first: it is the last thing that may fail in a reload.
     let outlook = match engine_outlook(config.io) {
         Ok(outlook) => outlook,
-        Err(error) => return last_words.failed(&error),
+        Err(error) => return failed(&error, &last_words),
     };
     if let Some(exit) = errand::end_trial() {
         return exit;
@@ -262,44 +259,27 @@ fn start(
         Some(received) => go_on(config, &outlook, program, received, launcher),
         None => supervise(config, &outlook, program, load, launcher),
     };
-    last_words.end(ended)
+    end(ended, &last_words)
 }
 
-/// Who is told why the server ends, besides the log.
-struct LastWords {
-    termination_log: TerminationLog,
-    /// Told of a server of which nothing was started. Of any other its control process tells.
-    webhook: Option<WebhookOptions>,
+fn end(ended: Result<End, StartError>, last_words: &LastWords) -> Exit {
+    let End { exit, reason } = match ended {
+        Ok(end) => end,
+        Err(error) => return failed(&error, last_words),
+    };
+    tracing::info!(code = exit.code(), "server ended");
+    if exit != Exit::Clean {
+        last_words.of_a_server(&reason);
+    }
+    exit
 }
 
-impl LastWords {
-    fn of(config: &Config) -> Self {
-        let (termination_log, webhook) = (config.termination_log.clone(), config.webhook.clone());
-        Self { termination_log, webhook }
-    }
-
-    fn end(&self, ended: Result<End, StartError>) -> Exit {
-        let End { exit, reason } = match ended {
-            Ok(end) => end,
-            Err(error) => return self.failed(&error),
-        };
-        tracing::info!(code = exit.code(), "server ended");
-        if exit != Exit::Clean {
-            self.termination_log.write(&reason);
-        }
-        exit
-    }
-
-    fn failed(&self, error: &StartError) -> Exit {
-        let sentence = with_causes(error);
-        tracing::error!("{sentence}");
-        errand::said(&sentence);
-        self.termination_log.write(&sentence);
-        if let Some(webhook) = &self.webhook {
-            send_failed_start(webhook, &sentence);
-        }
-        Exit::Failed
-    }
+fn failed(error: &StartError, last_words: &LastWords) -> Exit {
+    let sentence = with_causes(error);
+    tracing::error!("{sentence}");
+    errand::said(&sentence);
+    last_words.of_a_start(&sentence);
+    Exit::Failed
 }
 
 fn supervise(
@@ -386,8 +366,8 @@ pub fn keep() -> Exit {
     received.handover.stay_in(&mut config);
     Logging::new(config.log_format, config.log_level).install();
     let outlook = Outlook { engine: Engine::Unknown, reason: String::new() };
-    let last_words = LastWords { webhook: None, ..LastWords::of(&config) };
-    last_words.end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing))
+    let last_words = LastWords::of_reload(&config);
+    end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing), &last_words)
 }
 
 /// Which engine the workers will find, and why.

@@ -11,24 +11,14 @@ MOUNT = Path("/sys/fs/cgroup")
 NUMBERS = itertools.count()
 
 
-class CpuGroup:
-    """A cgroup of the cpu controller, below the root of its tree."""
+class Group:
+    """A cgroup of one controller, below the root of its tree."""
 
-    def __init__(self, cpus: float) -> None:
+    def __init__(self, controller: str) -> None:
         self.unified = (MOUNT / "cgroup.controllers").exists()
-        parent = MOUNT if self.unified else MOUNT / "cpu"
+        parent = MOUNT if self.unified else MOUNT / controller
         self.directory = parent / f"hurricane-test-{os.getpid()}-{next(NUMBERS)}"
         self.directory.mkdir()
-        self.limit(cpus)
-
-    def limit(self, cpus: float) -> None:
-        """Sets the CPU limit, as a resize in place does."""
-        quota = round(cpus * PERIOD_US)
-        if self.unified:
-            (self.directory / "cpu.max").write_text(f"{quota} {PERIOD_US}")
-        else:
-            (self.directory / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-            (self.directory / "cpu.cfs_quota_us").write_text(str(quota))
 
     def entry(self) -> tuple[str, ...]:
         """What a command line begins with to run inside."""
@@ -40,3 +30,33 @@ class CpuGroup:
         procs = self.directory / "cgroup.procs"
         wait_until(lambda: procs.read_text() == "", 10, "the cgroup to be empty")
         self.directory.rmdir()
+
+
+class CpuGroup(Group):
+    """One with a CPU limit."""
+
+    def __init__(self, cpus: float) -> None:
+        super().__init__("cpu")
+        self.limit(cpus)
+
+    def limit(self, cpus: float) -> None:
+        """Sets the limit, as a resize in place does."""
+        quota = round(cpus * PERIOD_US)
+        if self.unified:
+            (self.directory / "cpu.max").write_text(f"{quota} {PERIOD_US}")
+        else:
+            (self.directory / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            (self.directory / "cpu.cfs_quota_us").write_text(str(quota))
+
+
+class MemoryGroup(Group):
+    """One with a memory limit."""
+
+    def __init__(self, mib: int) -> None:
+        super().__init__("memory")
+        self.limit(mib)
+
+    def limit(self, mib: int) -> None:
+        """Sets the limit, as a resize in place does."""
+        name = "memory.max" if self.unified else "memory.limit_in_bytes"
+        (self.directory / name).write_text(str(mib << 20))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cgroup import CpuGroup
+from cgroup import CpuGroup, MemoryGroup
 from refuse_ring import ring_is_refused
 from serving import PROJECT, Server
 
@@ -114,6 +114,17 @@ def half_a_cpu() -> Generator[CpuGroup]:
     """A real cgroup with half a CPU, where we may make one."""
     try:
         group = CpuGroup(0.5)
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made here: {error}")
+    yield group
+    group.remove()
+
+
+@pytest.fixture
+def gibibyte() -> Generator[MemoryGroup]:
+    """A real cgroup with so much memory, where we may make one."""
+    try:
+        group = MemoryGroup(1024)
     except OSError as error:
         pytest.skip(f"no cgroup can be made here: {error}")
     yield group

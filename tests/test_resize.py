@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cgroup import CpuGroup
+from cgroup import CpuGroup, MemoryGroup
 from condition import wait_until
 from conftest import Starter
 from serving import Server
@@ -38,6 +38,20 @@ def test_a_resized_server_loses_no_request(half_a_cpu: CpuGroup, start: Starter)
 def test_ten_resizes_lose_no_request(half_a_cpu: CpuGroup, start: Starter) -> None:
     server = start("--workers", "auto", "--req-queue-len", "1000", prefix=half_a_cpu.entry())
     resize(server, half_a_cpu, [(2, 2), (1, 1)] * 5)
+
+
+def test_the_memory_of_a_worker_follows_the_memory_limit(
+    gibibyte: MemoryGroup, start_once: Starter
+) -> None:
+    server = start_once("--workers", "2", prefix=gibibyte.entry())
+
+    def share() -> float:
+        return (server.status()["worker_memory_limit_bytes"] or 0) / (1 << 20)
+
+    # Half of nine tenths, less what the other processes of the server have.
+    wait_until(lambda: 350 < share() < 461, 10, "the share of a gibibyte")
+    gibibyte.limit(512)
+    wait_until(lambda: 120 < share() < 231, 10, "the share of half a gibibyte")
 
 
 def resize(server: Server, group: CpuGroup, steps: list[tuple[int, int]]) -> None:

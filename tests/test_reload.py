@@ -15,6 +15,7 @@ import wire
 from condition import wait_until
 from conftest import Starter
 from hurricane import again
+from receiver import HANG, Receiver
 from serving import PROJECT, Server, run
 from wire import Connection
 
@@ -266,6 +267,24 @@ def test_django_is_loaded_whole_and_its_failing_checks_refuse(
     server.wait_for_ready()
     # What was prepared before the start is not prepared again.
     assert server.lines("errands") == ["one"]
+
+
+def test_webhooks_that_wait_are_sent_by_the_next_process_and_no_probe_waits_for_them(
+    versions: Versions,
+) -> None:
+    with Receiver(HANG) as receiver:
+        server = versions.serve("--webhook-url", receiver.url)
+        receiver.wait_for(1)
+        reload(server)
+        reloads(server, 1)
+        told = receiver.wait_for(4)
+        assert told[0] == ("startup", "succeeded")
+        assert {kind for kind, _ in told[1:]} == {"startup", "liveness", "readiness"}
+        assert not server.lines_with("webhooks were not sent before the end")
+        wait_until(lambda: server.status()["webhooks"]["waiting"] == 0, 10)
+        reload(server)
+        reloads(server, 2)
+        assert receiver.told() == told
 
 
 def test_flags_change_with_a_reload_but_not_where_the_server_listens(

@@ -36,9 +36,10 @@ pub struct ControlOptions {
 }
 
 /// Answers probes and runs checks on the calling thread, until the supervisor says stop (`s`
-/// on `orders`) or is gone.
+/// on `orders`), says that a successor takes over (`r`), or is gone.
 ///
-/// A check that still runs then is not waited for; webhooks are, for some seconds.
+/// A check that still runs then is not waited for; webhooks are, for some seconds, unless a
+/// successor sends them.
 ///
 /// # Errors
 /// When threads, sockets or a runtime cannot be had at the start.
@@ -55,10 +56,19 @@ pub fn run(
         webhook.map(|options| Newsroom::start(options, limits.clone(), &board)).transpose()?;
     let desk = Desk { paths, limits, server, board };
     let ended = on_runtime(serve(listeners, desk, orders))?;
-    if let Some(newsroom) = newsroom {
+    if let (Some(newsroom), End::Server) = (newsroom, ended?) {
         newsroom.end();
     }
-    ended
+    Ok(())
+}
+
+/// What has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// This and all other processes of the server.
+    Server,
+    /// This process, for which another takes over.
+    Process,
 }
 
 /// Serves until the supervisor ends it.
@@ -66,7 +76,7 @@ async fn serve(
     listeners: Vec<TcpListener>,
     desk: Desk,
     orders: UnixStream,
-) -> Result<(), ControlError> {
+) -> Result<End, ControlError> {
     let orders = orders
         .set_nonblocking(true)
         .and_then(|()| tokio::net::UnixStream::from_std(orders))
@@ -79,20 +89,30 @@ async fn serve(
         })
         .collect::<io::Result<Vec<_>>>()
         .map_err(|source| ControlError::Socket { what: "a probe listener", source })?;
-    listener::serve(listeners, Rc::new(desk), stopped(orders)).await;
-    Ok(())
+    Ok(listener::serve(listeners, Rc::new(desk), stopped(orders)).await)
 }
 
-/// Resolves when the supervisor says stop or is gone. Draining is read from the scoreboard.
-async fn stopped(mut orders: tokio::net::UnixStream) {
+/// Resolves when the supervisor ends us or is gone. Draining is read from the scoreboard.
+async fn stopped(mut orders: tokio::net::UnixStream) -> End {
     let mut order = [0_u8; 1];
     loop {
         match orders.read(&mut order).await {
+            Ok(1) if order == *b"r" => {
+                tracing::debug!("control process makes way for another");
+                return End::Process;
+            }
             Ok(1) if order != *b"s" => {}
-            Ok(1) => return tracing::debug!("control process was told to stop"),
-            Ok(_) => return tracing::debug!("supervisor is gone, control process stops"),
+            Ok(1) => {
+                tracing::debug!("control process was told to stop");
+                return End::Server;
+            }
+            Ok(_) => {
+                tracing::debug!("supervisor is gone, control process stops");
+                return End::Server;
+            }
             Err(error) => {
-                return tracing::debug!(%error, "supervisor cannot be heard, control process stops");
+                tracing::debug!(%error, "supervisor cannot be heard, control process stops");
+                return End::Server;
             }
         }
     }

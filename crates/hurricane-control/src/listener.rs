@@ -50,12 +50,13 @@ pub(crate) struct Desk {
     pub(crate) board: Scoreboard,
 }
 
-/// Serves `listeners` until `stopped` resolves, then what is left in their accept queues.
-pub(crate) async fn serve(
+/// Serves `listeners` until `stopped` resolves, then what is left in their accept queues. Returns
+/// what it has resolved to.
+pub(crate) async fn serve<T>(
     listeners: Vec<TcpListener>,
     desk: Rc<Desk>,
-    stopped: impl Future<Output = ()>,
-) {
+    stopped: impl Future<Output = T>,
+) -> T {
     let (stop, told) = watch::channel(());
     let places = Rc::new(Places::default());
     let accepting: Vec<_> = listeners
@@ -65,7 +66,7 @@ pub(crate) async fn serve(
             tokio::task::spawn_local(accept(listener, desk, places, told))
         })
         .collect();
-    stopped.await;
+    let ended = stopped.await;
     drop(stop);
     let farewell = async {
         for task in accepting {
@@ -74,6 +75,7 @@ pub(crate) async fn serve(
         places.emptied().await;
     };
     let _ = timeout(FAREWELL, farewell).await;
+    ended
 }
 
 async fn accept(

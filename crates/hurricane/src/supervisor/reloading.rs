@@ -287,7 +287,7 @@ impl Supervisor<'_> {
         // queue of the listener for the moment in between.
         match &self.control.child {
             Some(child) => {
-                child.tell(Order::Stop);
+                child.tell(Order::Retire);
                 self.control.ends_by = Some(Instant::now() + CONTROL_TIME_MAX);
             }
             None => self.start_control(),

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use hurricane_scoreboard::Slot;
 use hurricane_worker::{DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError};
 
+use crate::examination::stacks::StackFile;
 use crate::examination::{Examination, Findings, Patient, Remains};
 use crate::process::How;
-use crate::stacks::StackFile;
 use crate::watch::Judgement;
 
 /// What the supervisor tells a child.

@@ -4,16 +4,22 @@
 //! up, it is looked at again, asked for the stacks of its threads, and given a moment to write
 //! them. The supervisor never waits: it comes back at [`Examination::due`].
 
+pub(crate) mod cause;
+pub(crate) mod findings;
+pub(crate) mod memory_kills;
+pub(crate) mod stacks;
+pub(crate) mod vitals;
+
 use std::time::{Duration, Instant};
 
 use hurricane_scoreboard::{Monotonic, RequestReading, Slot};
 use tracing::field::{DisplayValue, display};
 
-use crate::cause::{Case, Cause, Trouble, conclude};
-use crate::findings::{Scene, name_requests, tell_stacks};
+use crate::examination::cause::{Case, Cause, Trouble, conclude};
+use crate::examination::findings::{Scene, name_requests, tell_stacks};
+use crate::examination::stacks::{StackFile, Written, stack_signal};
+use crate::examination::vitals::{ThreadState, Vitals};
 use crate::process::{self, How};
-use crate::stacks::{StackFile, Written, stack_signal};
-use crate::vitals::{ThreadState, Vitals};
 use crate::watch::Judgement;
 
 /// The shortest time between the two samples: several turns of the scheduler.

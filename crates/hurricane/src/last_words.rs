@@ -5,7 +5,7 @@ use hurricane_control::{WebhookOptions, send_failed_start};
 
 use crate::cli::Args;
 use crate::config::{Config, webhook};
-use crate::errand;
+use crate::reload::errand;
 use crate::termination::TerminationLog;
 
 /// Who is told.

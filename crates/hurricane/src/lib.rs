@@ -37,56 +37,44 @@
 //!   that it can fork at any time.
 //! - A start that fails says why in one sentence, and exits with a code of [`exit`].
 
-mod activation;
 mod backoff;
-mod cause;
 mod child;
 mod cli;
 mod config;
-mod endpoint;
-pub mod errand;
 mod examination;
 pub mod exit;
-mod findings;
-mod handover;
 mod healthcheck;
-mod image;
 mod last_words;
 mod launch;
 mod listener;
 mod loading;
 mod logging;
-mod memory_kills;
 mod notify;
 mod process;
-mod program;
 mod recycle;
+mod reload;
 mod server;
 mod signal;
-mod stacks;
-mod steer;
 mod stop;
 mod supervisor;
 mod termination;
-mod trial;
-mod unix;
 mod usage;
 mod values;
-mod vitals;
 mod watch;
 
 pub use cli::{Args, Flag, PreparationArgs, ProjectArgs, Surroundings, flags};
 pub use config::{Config, ConfigError, ProbePort};
+pub use examination::stacks::stack_signal;
 pub use exit::Exit;
 pub use last_words::last_words;
 pub use launch::{ChildRole, Forking, Load, Preparation, Prepare};
 pub use loading::{heed_signals, release_signals};
 pub use logging::{ExtraLayer, Logging};
 pub use notify::MANAGER_VARIABLES;
-pub use program::{Program, remember_origin};
 pub use recycle::{Recycling, WorkerMemory};
+pub use reload::errand;
+pub use reload::program::{Program, remember_origin};
 pub use server::{Server, WorkerContext, keep};
-pub use stacks::stack_signal;
 pub use termination::TerminationLog;
 pub use usage::{Refusal, Serve, console, parse, project};
 pub use values::{

@@ -11,17 +11,22 @@
 //! - A port on which another server listens is refused, although SO_REUSEPORT would let a second
 //!   server of the same user take half of its connections without a word.
 
+pub(crate) mod activation;
+pub(crate) mod endpoint;
+pub(crate) mod steer;
+pub(crate) mod unix;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::activation::{ActivationError, Passed};
 use crate::cli::HOST_DEFAULT;
 use crate::config::{Config, ProbePort};
-use crate::endpoint::Endpoint;
-use crate::handover::Listening;
-use crate::unix::{self, SocketFile, UnixError};
+use crate::listener::activation::{ActivationError, Passed};
+use crate::listener::endpoint::Endpoint;
+use crate::listener::unix::{SocketFile, UnixError};
+use crate::reload::handover::Listening;
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,9 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use crate::errand;
 use crate::exit::Exit;
 use crate::process;
+use crate::reload::errand;
 
 /// The signals that tell a server to stop.
 pub(crate) const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT];

@@ -11,22 +11,22 @@ use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{IoChoice, Reserved, WorkerOptions, prove_ring};
 use serde_json::{Value, json};
 
-use crate::activation::Passed;
 use crate::child::{Failure, with_causes};
 use crate::config::{Config, ProbePort};
-use crate::endpoint::Endpoint;
-use crate::errand;
+use crate::examination::stacks::stack_signal;
 use crate::exit::Exit;
-use crate::handover::Received;
 use crate::last_words::LastWords;
 use crate::launch::{ChildRole, Forking, Launcher, Load, Preparation, Station};
+use crate::listener::activation::Passed;
+use crate::listener::endpoint::Endpoint;
 use crate::listener::{ListenError, Listeners};
 use crate::logging::Logging;
 use crate::notify;
 use crate::process;
-use crate::program::Program;
+use crate::reload::errand;
+use crate::reload::handover::Received;
+use crate::reload::program::Program;
 use crate::signal::Signals;
-use crate::stacks::stack_signal;
 use crate::supervisor::{ControlSeat, End, Seat, Supervisor};
 use crate::usage::defaults;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::errand;
+use crate::reload::errand;
 
 /// Where the kubelet puts the file unless the container's `terminationMessagePath` says otherwise.
 const PATH_DEFAULT: &str = "/dev/termination-log";

@@ -11,9 +11,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::{ABOUT, Args, ProjectArgs, Surroundings, flags, is_repeatable};
-use crate::errand;
 use crate::exit::Exit;
 use crate::healthcheck;
+use crate::reload::errand;
 use crate::termination::TerminationLog;
 
 /// Why there are no flags to run with.

@@ -7,8 +7,8 @@ use hurricane_scoreboard::{Monotonic, Phase, REQUESTS_NAMED_MAX};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::child::{Child, Order};
+use crate::examination::findings::name_requests;
 use crate::exit::Exit;
-use crate::findings::name_requests;
 use crate::notify;
 use crate::process;
 use crate::stop::Step;

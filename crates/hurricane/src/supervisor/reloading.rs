@@ -16,19 +16,19 @@ use hurricane_scoreboard::Replaced;
 use nix::sys::signal::Signal;
 
 use crate::child::Order;
+use crate::examination::stacks::StackFile;
 use crate::exit::Exit;
-use crate::handover::{
+use crate::notify;
+use crate::process::{self, How};
+use crate::reload::handover::{
     BoardNote, ChildNote, ControlNote, Handover, Kept, LeavingNote, Listening, Moment, PlacedNote,
     Received, SeatNote,
 };
-use crate::image;
-use crate::notify;
-use crate::process::{self, How};
-use crate::program::Program;
-use crate::stacks::StackFile;
+use crate::reload::image;
+use crate::reload::program::Program;
+use crate::reload::trial::Trial;
 use crate::supervisor::seat::{Leaving, Placed};
 use crate::supervisor::{ControlSeat, End, Seat, Supervisor};
-use crate::trial::Trial;
 
 /// How long a control process may take to end before its successor starts.
 const CONTROL_TIME_MAX: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use hurricane_cpu::{PinPlan, Survey, pin_plan, worker_count};
 use hurricane_scoreboard::{Replaced, WorkerState};
 
 use crate::child::Order;
-use crate::steer::steer_to_first;
+use crate::listener::steer::steer_to_first;
 use crate::supervisor::seat::Placed;
 use crate::supervisor::{Seat, Supervisor};
 

@@ -19,7 +19,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::unistd::alarm;
 
 use crate::process;
-use crate::program::Program;
+use crate::reload::program::Program;
 
 /// Signals that end loading. The alarm says that its time is over.
 const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGALRM];

@@ -76,7 +76,7 @@ pub struct Program {
 
 impl Program {
     /// `before`: the executable and its words up to the one that will be given to
-    /// [`crate::errand::begin`]; `after`: the words that follow it.
+    /// [`crate::reload::errand::begin`]; `after`: the words that follow it.
     pub fn new(before: Vec<OsString>, after: Vec<OsString>) -> Option<Self> {
         before.first().is_some_and(|executable| !executable.is_empty()).then_some(())?;
         Some(Self { before, after })

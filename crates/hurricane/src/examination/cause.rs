@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hurricane_scoreboard::Hindrance;
 
-use crate::vitals::{ThreadState, ThreadVitals, Vitals};
+use crate::examination::vitals::{ThreadState, ThreadVitals, Vitals};
 
 /// How the trouble shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use crate::backoff::Backoff;
 use crate::child::{Body, Child};
 use crate::config::{Config, ProbePort};
-use crate::endpoint::Endpoint;
-use crate::image::set_close_on_exec;
+use crate::examination::stacks::StackFile;
 use crate::listener::Listeners;
+use crate::listener::endpoint::Endpoint;
 use crate::process;
-use crate::stacks::StackFile;
+use crate::reload::image::set_close_on_exec;
 use crate::termination::TerminationLog;
 use crate::values::{LogFormat, LogLevel};
 

@@ -9,10 +9,10 @@ use hurricane_scoreboard::Scoreboard;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use crate::errand::Report;
-use crate::image::set_close_on_exec;
 use crate::process::{self, How};
-use crate::program::Program;
+use crate::reload::errand::Report;
+use crate::reload::image::set_close_on_exec;
+use crate::reload::program::Program;
 
 /// How long a trial that has said how it went may take to end: threads that the project has started
 /// may never do.

@@ -22,9 +22,9 @@ use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
-use crate::handover::Received;
-use crate::image::{self, Guard, set_close_on_exec};
-use crate::program::Program;
+use crate::reload::handover::Received;
+use crate::reload::image::{self, Guard, set_close_on_exec};
+use crate::reload::program::Program;
 use crate::{process, signal};
 
 static ERRAND: Mutex<Errand> = Mutex::new(Errand::Serve);

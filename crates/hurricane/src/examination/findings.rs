@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hurricane_scoreboard::{Monotonic, RequestReading};
 
-use crate::stacks::Stacks;
-use crate::vitals::{ThreadState, Vitals};
+use crate::examination::stacks::Stacks;
+use crate::examination::vitals::{ThreadState, Vitals};
 
 /// Frames of a thread, the innermost: below come the framework's.
 const FRAMES_MAX: usize = 24;

@@ -76,7 +76,8 @@ fn a_request_that_runs_while_its_worker_is_replaced_is_answered() {
         (answer.header("connection") == Some("close")).then_some(())
     });
     assert_ne!(server.worker_pid(0), worker);
-    assert_eq!(replaced(&server)[0]["reason"], "lifetime");
+    let event = server.wait_for_event("worker is replaced by a fresh one");
+    assert_eq!(event["reason"], "lifetime");
 }
 
 #[test]
@@ -104,7 +105,9 @@ fn a_worker_that_grows_over_its_limit_is_replaced() {
         assert_eq!(client.get("/leak").unwrap().status, 200);
     }
     until("a fresh worker", || (server.worker_pid(0) != worker).then_some(()));
-    assert_eq!(replaced(&server)[0]["reason"], "memory");
+    // The scoreboard tells a moment before the log does.
+    let event = server.wait_for_event("worker is replaced by a fresh one");
+    assert_eq!(event["reason"], "memory");
 }
 
 #[test]

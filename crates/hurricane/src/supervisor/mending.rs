@@ -131,6 +131,7 @@ impl Supervisor<'_> {
             self.board.set_current(successor.slot);
             seat.worker = Some(successor);
             seat.wanted = None;
+            seat.lease = self.weighing.lease();
             return;
         }
         let delay = seat.backoff.died(lived);
@@ -196,7 +197,9 @@ impl Supervisor<'_> {
             seat.was_ready |= self.board.slot(*slot).is_some_and(|slot| has_beaten(&slot.read()));
             seat.backoff.lives(child.lived());
         }
-        let crash_loop = self.seats.iter().any(|seat| seat.backoff.is_crash_loop());
+        // A worker that was added and does not come up takes nothing from those that serve.
+        let mut admitted = self.seats.iter().take(self.resizing.admitted);
+        let crash_loop = admitted.any(|seat| seat.backoff.is_crash_loop());
         self.board.server().set_crash_loop(crash_loop);
         // Nobody is killed who could not be replaced.
         if instant >= self.amnesty && self.stop.accepts() && self.reloading.has_application() {

@@ -82,7 +82,8 @@ impl Supervisor<'_> {
         };
         let retired = self.leaving.iter().map(|leaving| leaving.placed.slot);
         let mut retired = retired.filter(|slot| self.board.worker_of(*slot) >= self.seats.len());
-        let mut going = self.seats.iter().skip(to);
+        // Seats past the admitted ones have no connections that could be lost.
+        let mut going = self.seats.iter().take(self.resizing.admitted).skip(to);
         retired.all(door_is_closed)
             && going.all(|seat| seat.worker.is_some() && seat.was_ready && seat.successor.is_none())
     }

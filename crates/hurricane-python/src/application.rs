@@ -33,8 +33,6 @@ const QUICK: Duration = Duration::from_micros(250);
 const STALLED_LOOK: Duration = Duration::from_millis(1);
 /// How often it looks while there is work.
 const BUSY_LOOK: Duration = Duration::from_millis(2);
-/// How often it looks while every thread has a job.
-const FULL_LOOK: Duration = Duration::from_millis(20);
 /// How often it looks otherwise.
 const CALM_LOOK: Duration = Duration::from_millis(100);
 /// Looks without a waiting job after which it is calm.
@@ -229,8 +227,6 @@ impl Shared {
             let is_calm = calm_looks > CALM_AFTER;
             let patience = match is_calm {
                 true => CALM_LOOK,
-                // Nothing to add, nothing to write: only to see how long it lasts.
-                false if look.active == look.threads && self.outbox.is_empty() => FULL_LOOK,
                 false if look.queued > 0 && !moved => STALLED_LOOK,
                 false => BUSY_LOOK,
             };

@@ -39,11 +39,6 @@ impl Outbox {
         row.parcels.len() >= ROW_MAX || row.age() > KEPT_BACK_MAX
     }
 
-    /// Whether nothing is kept back.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().parcels.is_empty()
-    }
-
     /// Takes what is there, to be written.
     pub(crate) fn take(&self) -> Vec<(Parcel, Exchange)> {
         let mut row = self.lock();

@@ -5,9 +5,9 @@
 //!
 //! - **Take the lock first, then the job.** A thread that has finished takes the next job while
 //!   it still holds the lock; while work is short, one thread does it all and nobody switches.
-//! - **One thread at a time may want the lock.** A job wakes a thread only when none is active.
-//!   More threads come one by one, from the monitor, when jobs wait and none has been taken
-//!   since its last look: then the active ones are blocked.
+//! - **One thread at a time may want the lock.** A job wakes a thread only when none is active, or
+//!   when all that are have had their jobs for so long that they must be blocked. What still waits
+//!   at the monitor's next look, though the process has CPU to spare, gets a thread each.
 //! - **Threads that are not needed go back to sleep.** After a short job a thread retires when
 //!   another has just begun one: two that want the lock would only take turns. While the process
 //!   is saturated (it uses the one CPU that the interpreter lock lets it use) this holds for
@@ -127,7 +127,7 @@ impl<J> Pool<J> {
             return Err(job);
         }
         state.jobs.push_back(job);
-        let wake = if state.active() == 0 {
+        let wake = if state.active() == 0 || state.all_are_blocked() {
             state.wake_one().and_then(|index| self.threads[index].get())
         } else if std::mem::replace(&mut state.monitor_asleep, false) {
             self.monitor.get()
@@ -179,22 +179,23 @@ impl<J> Pool<J> {
         }
     }
 
-    /// Wakes one more thread if jobs wait, none was taken since `before`, and no thread is on its
-    /// way. For the monitor.
+    /// Wakes a thread for each job that has waited since `before`, unless threads are on their way;
+    /// in a saturated process at most one, and only when nothing is taken. For the monitor.
     pub(crate) fn reinforce(&self, before: Look) {
         let mut state = self.lock();
-        if state.jobs.is_empty() || state.arriving > 0 || state.taken != before.taken {
+        let taken = usize::try_from(state.taken - before.taken).unwrap_or(usize::MAX);
+        let still_waiting = before.queued.saturating_sub(taken);
+        if still_waiting == 0 || state.arriving > 0 {
             return;
         }
-        let stands_still = state.taken_last.is_none_or(|last| last.elapsed() > STANDSTILL);
-        if state.saturated && state.active() > 0 && !stands_still {
-            return;
-        }
-        let thread = state.wake_one().and_then(|index| self.threads[index].get());
+        let stands_still = || state.taken_last.is_none_or(|last| last.elapsed() > STANDSTILL);
+        let wanted = match state.saturated {
+            false => still_waiting,
+            true => usize::from(taken == 0 && (state.active() == 0 || stands_still())),
+        };
+        let woken: Vec<usize> = std::iter::from_fn(|| state.wake_one()).take(wanted).collect();
         drop(state);
-        if let Some(thread) = thread {
-            thread.unpark();
-        }
+        woken.iter().filter_map(|index| self.threads[*index].get()).for_each(Thread::unpark);
     }
 
     /// Whether a job waits.
@@ -234,6 +235,17 @@ impl<J> State<J> {
         self.slots[index].woken = true;
         self.arriving += 1;
         Some(index)
+    }
+
+    /// Whether the process has CPU to spare, and every active thread has had its job for longer
+    /// than one that computes would in such a process.
+    fn all_are_blocked(&self) -> bool {
+        if self.saturated || self.arriving > 0 {
+            return false;
+        }
+        let now = Instant::now();
+        let began = self.slots.iter().filter_map(|slot| slot.began);
+        began.map(|began| now.duration_since(began)).all(|since| since >= SHORT)
     }
 
     fn another_is_fresh(&self, index: usize, now: Instant, fresh: Duration) -> bool {
@@ -299,6 +311,44 @@ mod tests {
         pool.push(3).unwrap();
         pool.reinforce(before);
         assert_eq!(pool.look().active, 2, "something was taken since");
+    }
+
+    #[test]
+    fn a_job_that_comes_while_all_threads_are_blocked_wakes_one_more() {
+        let pool = Pool::new(3, 10);
+        pool.push(1).unwrap();
+        assert_eq!(take(&pool, 0), Some(1));
+        pool.push(2).unwrap();
+        assert_eq!(pool.look().active, 1, "thread 0 has just begun");
+        let began = Instant::now();
+        while began.elapsed() <= SHORT {
+            std::thread::yield_now();
+        }
+        pool.push(3).unwrap();
+        assert_eq!(pool.look().active, 2);
+        pool.push(4).unwrap();
+        assert_eq!(pool.look().active, 2, "one is on its way");
+        pool.set_saturated(true);
+        assert_eq!(take(&pool, 1), Some(2));
+        pool.push(5).unwrap();
+        assert_eq!(pool.look().active, 2, "it would only take turns");
+    }
+
+    #[test]
+    fn every_job_that_still_waits_gets_a_thread_where_there_is_cpu_to_spare() {
+        let pool = Pool::new(8, 10);
+        for job in 1..=4 {
+            pool.push(job).unwrap();
+        }
+        assert_eq!(take(&pool, 0), Some(1));
+        let before = pool.look();
+        assert_eq!((before.queued, before.active), (3, 1));
+        // One that was there is taken, and another comes.
+        pool.state.lock().unwrap().jobs.pop_front();
+        pool.state.lock().unwrap().taken += 1;
+        pool.push(5).unwrap();
+        pool.reinforce(before);
+        assert_eq!(pool.look().active, 3, "two have waited");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tracing::field::{DisplayValue, display};
 use crate::examination::cause::{Case, Cause, Trouble, conclude};
 use crate::examination::findings::{Scene, name_requests, tell_stacks};
 use crate::examination::stacks::{StackFile, Written, stack_signal};
-use crate::examination::vitals::{ThreadState, Vitals};
+use crate::examination::vitals::{ThreadState, ThreadVitals, Vitals};
 use crate::process::{self, How};
 use crate::watch::Judgement;
 
@@ -160,9 +160,18 @@ fn ask(patient: &Patient<'_>, vitals: &Vitals) -> Result<(), &'static str> {
     if vitals.threads.iter().any(|thread| is_stopped(thread.state)) {
         return Err("a stopped process writes none");
     }
-    // The first thread is the loop, which is as good as any unless it is deaf.
-    let hears = |state| !matches!(state, ThreadState::Uninterruptible | ThreadState::Other);
-    let Some(thread) = vitals.threads.iter().find(|thread| hears(thread.state)) else {
+    // A stack that changes while it is read can crash the reader, so the thread that runs Python is
+    // asked: then none does. Else the first, the loop, is as good as any unless it is deaf.
+    let requests = patient.slot.running_requests().read();
+    let runs = |thread: &&ThreadVitals| {
+        thread.state == ThreadState::Runnable
+            && requests.iter().any(|request| request.thread.tid == thread.tid)
+    };
+    let hears = |thread: &&ThreadVitals| {
+        !matches!(thread.state, ThreadState::Uninterruptible | ThreadState::Other)
+    };
+    let mut threads = vitals.threads.iter();
+    let Some(thread) = threads.clone().find(runs).or_else(|| threads.find(hears)) else {
         return Err("every thread sleeps in the kernel, deaf to signals");
     };
     file.take();

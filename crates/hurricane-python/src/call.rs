@@ -64,7 +64,7 @@ pub(crate) fn call(
     };
     let parcel = {
         let transmission = &mut start.borrow_mut().transmission;
-        let parcel = transmission.finish(file);
+        let parcel = transmission.finish(py, file);
         if let Some(fault) = transmission.length_fault() {
             tracing::warn!(
                 target = %String::from_utf8_lossy(request.head.target()),

@@ -7,6 +7,7 @@
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,6 +41,11 @@ pub(crate) enum TransmissionError {
     /// The peer has left, or takes nothing for too long.
     #[error("the peer has left")]
     PeerLeft,
+}
+
+/// Whether reading a file costs less than having the loop send it.
+fn is_short(file: &File) -> bool {
+    file.len <= COPY_BYTES_MAX as u64
 }
 
 /// What is left of a response when the application has done its part.
@@ -315,8 +321,10 @@ impl Transmission {
     }
 
     /// Ends the response: what is still to be written.
-    pub(crate) fn finish(&mut self, file: Option<File>) -> Parcel {
+    pub(crate) fn finish(&mut self, py: Python<'_>, file: Option<File>) -> Parcel {
         let file = self.limit_file(file);
+        // Of a short file the head and all bytes are one write; the loop need not be woken.
+        let file = file.filter(|file| !(is_short(file) && py.detach(|| self.read(file))));
         if let Phase::Body { framing, .. } = self.phase {
             if framing == TransferFraming::Chunked {
                 self.out.extend_from_slice(FINAL_CHUNK);
@@ -333,6 +341,19 @@ impl Transmission {
             keep_alive: self.keep_alive,
             status: self.status,
         }
+    }
+
+    /// Puts a file's bytes behind the head. False, and nothing has changed, if it is shorter by now
+    /// or cannot be read: the loop deals with that.
+    fn read(&mut self, file: &File) -> bool {
+        let Ok(len) = usize::try_from(file.len) else { return false };
+        let begin = self.out.len();
+        self.out.resize(begin + len, 0);
+        let is_whole = file.file.read_exact_at(&mut self.out[begin..], file.offset).is_ok();
+        if !is_whole {
+            self.out.truncate(begin);
+        }
+        is_whole
     }
 
     /// The part of a file that the head promises.

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from functools import partial
 
 import wire
 from condition import wait_until
@@ -103,7 +104,16 @@ def test_a_supervisor_takes_every_process_with_it(start: Starter) -> None:
         # What comes now is refused, so that somebody else can be asked.
         wait_until(lambda: traffic.lost["refused"], 10, "a refusal")
     for port in (server.port, server.probe_port):
-        with socket.socket() as free:
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        wait_until(partial(can_listen, port), 10, f"port {port} to be free")
+
+
+def can_listen(port: int) -> bool:
+    """Whether a server could. A client may have been given the port as its own for a moment."""
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
             free.bind(("127.0.0.1", port))
             free.listen()
+        except OSError:
+            return False
+    return True

@@ -7,10 +7,11 @@
 //!
 //! Only method and path are kept. A query string may hold secrets, and a log is no place for them.
 
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Monotonic;
+use crate::text::Sequence;
 
 /// Application threads of a worker whose requests are named. Those of further threads are only
 /// counted.
@@ -19,8 +20,6 @@ pub const REQUESTS_NAMED_MAX: usize = 16;
 /// Method and path are cut to this length together.
 const TEXT_BYTES_MAX: usize = 160;
 const WORD_BYTES: usize = size_of::<u64>();
-/// A reader that meets a writer this often takes the text as unreadable for now.
-const READ_TRIES_MAX: usize = 64;
 
 /// A thread as the kernel and as its own runtime know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,12 +41,12 @@ pub struct RunningRequests {
 
 /// Written by one thread.
 ///
-/// `sequence` is odd while the text is written (a seqlock of atomics). `began_ns` alone says
-/// whether a request runs, so that its end is a single store.
+/// `sequence` guards the text. `began_ns` alone says whether a request runs, so that its end is a
+/// single store.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 struct RequestCell {
-    sequence: AtomicU32,
+    sequence: Sequence,
     tid: AtomicI32,
     pthread: AtomicU64,
     began_ns: AtomicU64,
@@ -74,19 +73,16 @@ impl RunningRequests {
             text[filled..filled + fits].copy_from_slice(&part[..fits]);
             filled += fits;
         }
-        // A writer that was killed half-way leaves an odd number; its successor goes on from it.
-        let sequence = cell.sequence.load(Ordering::Relaxed) | 1;
-        cell.sequence.store(sequence, Ordering::Relaxed);
-        fence(Ordering::Release);
-        cell.tid.store(thread.tid, Ordering::Relaxed);
-        cell.pthread.store(thread.pthread, Ordering::Relaxed);
-        cell.len.store((method.len() + 1 + path.len()) as u64, Ordering::Relaxed);
-        let (words, _) = text.as_chunks::<WORD_BYTES>();
-        for (word, bytes) in cell.text.iter().zip(&words[..filled.div_ceil(WORD_BYTES)]) {
-            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
-        }
-        cell.began_ns.store(now.as_nanos(), Ordering::Relaxed);
-        cell.sequence.store(sequence.wrapping_add(1), Ordering::Release);
+        cell.sequence.write(|| {
+            cell.tid.store(thread.tid, Ordering::Relaxed);
+            cell.pthread.store(thread.pthread, Ordering::Relaxed);
+            cell.len.store((method.len() + 1 + path.len()) as u64, Ordering::Relaxed);
+            let (words, _) = text.as_chunks::<WORD_BYTES>();
+            for (word, bytes) in cell.text.iter().zip(&words[..filled.div_ceil(WORD_BYTES)]) {
+                word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+            }
+            cell.began_ns.store(now.as_nanos(), Ordering::Relaxed);
+        });
     }
 
     /// By what name (`pthread_self`) a language runtime knows the worker's loop, which runs no
@@ -125,20 +121,10 @@ impl RunningRequests {
 
 impl RequestCell {
     fn read(&self) -> Option<RequestReading> {
-        for _ in 0..READ_TRIES_MAX {
-            let before = self.sequence.load(Ordering::Acquire);
-            if before % 2 == 1 {
-                std::hint::spin_loop();
-                continue;
-            }
-            let reading = self.copy();
-            fence(Ordering::Acquire);
-            if self.sequence.load(Ordering::Relaxed) == before {
-                return reading;
-            }
-        }
-        // A writer was stopped or died inside: the text may be half of two.
-        self.copy().map(|reading| RequestReading { line: "(unreadable)".into(), ..reading })
+        self.sequence.read(|| self.copy()).unwrap_or_else(|| {
+            // A writer was stopped or died inside: the text may be half of two.
+            self.copy().map(|reading| RequestReading { line: "(unreadable)".into(), ..reading })
+        })
     }
 
     fn copy(&self) -> Option<RequestReading> {
@@ -270,7 +256,7 @@ mod tests {
     fn a_writer_killed_half_way_does_not_block_readers_or_its_successor() {
         let requests = RunningRequests::default();
         requests.begin(0, THREAD, "GET", b"/", at(1));
-        requests.cells[0].sequence.fetch_add(1, Ordering::Relaxed);
+        requests.cells[0].sequence.break_off();
         assert_eq!(requests.read()[0].line, "(unreadable)");
         requests.begin(0, THREAD, "GET", b"/next", at(2));
         assert_eq!(requests.read()[0].line, "GET /next");

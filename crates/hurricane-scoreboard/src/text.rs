@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 const READ_TRIES_MAX: usize = 64;
 
 /// Guards what is larger than an atomic: odd while it is written (a seqlock of atomics).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(transparent)]
 pub(crate) struct Sequence(AtomicU32);
 

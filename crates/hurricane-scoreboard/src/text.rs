@@ -55,10 +55,7 @@ pub(crate) struct Text<const N: usize> {
 impl<const N: usize> Text<N> {
     /// What is longer is cut at a character.
     pub(crate) fn store(&self, text: &str) {
-        let mut len = text.len().min(N);
-        while !text.is_char_boundary(len) {
-            len -= 1;
-        }
+        let len = text.floor_char_boundary(N);
         for (cell, byte) in self.bytes.iter().zip(&text.as_bytes()[..len]) {
             cell.store(*byte, Ordering::Relaxed);
         }

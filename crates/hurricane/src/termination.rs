@@ -58,11 +58,7 @@ impl TerminationLog {
 /// A reason on one line, cut at a character.
 fn line(reason: &str) -> Vec<u8> {
     let mut text = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut len = text.len().min(BYTES_MAX - 1);
-    while !text.is_char_boundary(len) {
-        len -= 1;
-    }
-    text.truncate(len);
+    text.truncate(text.floor_char_boundary(BYTES_MAX - 1));
     text.push('\n');
     text.into_bytes()
 }

@@ -112,7 +112,7 @@ impl<'a> Supervisor<'a> {
             listeners,
             on_ready,
             signals,
-            resizing: Resizing::new(seats.len(), config.pin.clone()),
+            resizing: Resizing::new(config.pin.clone()),
             weighing: Weighing::new(config.recycling, now),
             reloading: Reloading::default(),
             watchdog: Watchdog::of_this_process(),
@@ -194,6 +194,11 @@ impl<'a> Supervisor<'a> {
         seated.chain(self.leaving.iter().map(|leaving| &leaving.placed))
     }
 
+    /// Whether a worker that leaves is still in this slot.
+    fn has_leaving(&self, slot: usize) -> bool {
+        self.leaving.iter().any(|leaving| leaving.placed.slot == slot)
+    }
+
     fn start_control(&mut self) {
         self.control.due = None;
         if !self.control.wanted {
@@ -217,7 +222,7 @@ impl<'a> Supervisor<'a> {
         // The last worker of a seat that was given up and is needed again may still be leaving.
         let slot = [self.board.current(index), self.board.other(index)]
             .into_iter()
-            .find(|slot| self.leaving.iter().all(|leaving| leaving.placed.slot != *slot));
+            .find(|slot| !self.has_leaving(*slot));
         let Some(slot) = slot else {
             self.seats[index].due = Some(Instant::now() + STARTING_TICK);
             return;

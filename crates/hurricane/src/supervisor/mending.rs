@@ -198,7 +198,7 @@ impl Supervisor<'_> {
             seat.backoff.lives(child.lived());
         }
         // A worker that was added and does not come up takes nothing from those that serve.
-        let mut admitted = self.seats.iter().take(self.resizing.admitted);
+        let mut admitted = self.seats.iter().take(self.admitted());
         let crash_loop = admitted.any(|seat| seat.backoff.is_crash_loop());
         self.board.server().set_crash_loop(crash_loop);
         // Nobody is killed who could not be replaced.

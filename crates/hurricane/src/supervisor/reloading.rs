@@ -251,7 +251,6 @@ impl Supervisor<'_> {
     /// Goes on with the children of the image before.
     pub(super) fn adopt(&mut self, received: &Received) -> io::Result<()> {
         let notes = &received.handover;
-        self.resizing.admitted = self.board.server().workers_target();
         for (note, seat) in notes.seats.iter().zip(&mut self.seats) {
             seat.worker = note.worker.as_ref().map(|it| place(it, received)).transpose()?;
             seat.backoff = note.backoff;

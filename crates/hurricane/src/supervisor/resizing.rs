@@ -21,19 +21,22 @@ const SURVEY_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) struct Resizing {
     /// The next look at the limits.
     due: Instant,
-    /// Seats whose listeners get connections: the first ones.
-    pub(super) admitted: usize,
     /// Where workers that are started are pinned.
     pub(super) pin: PinPlan,
 }
 
 impl Resizing {
-    pub(super) fn new(workers: usize, pin: PinPlan) -> Self {
-        Self { due: Instant::now() + SURVEY_INTERVAL, admitted: workers, pin }
+    pub(super) fn new(pin: PinPlan) -> Self {
+        Self { due: Instant::now() + SURVEY_INTERVAL, pin }
     }
 }
 
 impl Supervisor<'_> {
+    /// How many seats' listeners get connections: the first ones, which probes ask for.
+    pub(super) fn admitted(&self) -> usize {
+        self.board.server().workers_target()
+    }
+
     /// Adds or retires workers when the limits have changed.
     pub(super) fn resize(&mut self) {
         if self.stop.has_begun() || !self.is_ready() || !self.reloading.lets_resize() {
@@ -83,14 +86,14 @@ impl Supervisor<'_> {
         let retired = self.leaving.iter().map(|leaving| leaving.placed.slot);
         let mut retired = retired.filter(|slot| self.board.worker_of(*slot) >= self.seats.len());
         // Seats past the admitted ones have no connections that could be lost.
-        let mut going = self.seats.iter().take(self.resizing.admitted).skip(to);
+        let mut going = self.seats.iter().take(self.admitted()).skip(to);
         retired.all(door_is_closed)
             && going.all(|seat| seat.worker.is_some() && seat.was_ready && seat.successor.is_none())
     }
 
     fn grow(&mut self, to: usize) {
         for index in self.seats.len()..to {
-            self.steer(self.resizing.admitted);
+            self.steer(self.admitted());
             let Some(first) = self.seats.first().and_then(|seat| seat.listener.as_ref()) else {
                 return;
             };
@@ -110,17 +113,16 @@ impl Supervisor<'_> {
     /// Lets workers that have had their first heartbeat have connections.
     fn admit(&mut self) {
         let ready = self.seats.iter().take_while(|seat| seat.was_ready).count();
-        if ready > self.resizing.admitted {
-            self.resizing.admitted = ready;
+        if ready > self.admitted() {
             self.board.server().set_workers_target(ready);
             self.steer(ready);
         }
     }
 
     fn shrink(&mut self, to: usize) {
-        self.resizing.admitted = self.resizing.admitted.min(to);
-        self.board.server().set_workers_target(self.resizing.admitted);
-        self.steer(self.resizing.admitted);
+        let admitted = self.admitted().min(to);
+        self.board.server().set_workers_target(admitted);
+        self.steer(admitted);
         for seat in self.seats.split_off(to) {
             if let Some(placed) = seat.worker {
                 let order = if self.listeners.is_shared() { Order::Retire } else { Order::Leave };

@@ -62,11 +62,10 @@ impl Supervisor<'_> {
         let now = Instant::now();
         let next = (0..self.seats.len()).find(|index| {
             let seat = &self.seats[*index];
-            let other = self.board.other(*index);
             seat.wanted.is_some()
                 && seat.worker.is_some()
                 && seat.retry.is_none_or(|retry| retry <= now)
-                && self.leaving.iter().all(|leaving| leaving.placed.slot != other)
+                && !self.has_leaving(self.board.other(*index))
         });
         let Some(index) = next else { return };
         match self.start_in(index, self.board.other(index)) {

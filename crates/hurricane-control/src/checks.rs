@@ -313,13 +313,7 @@ mod tests {
     }
 
     fn start_on(checks: Vec<Check>, board: &Scoreboard) -> Runner {
-        let limits = VerdictLimits {
-            heartbeat_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(30),
-            req_queue_len: 10,
-            drain_readiness: DrainReadiness::Serving,
-            requests_max: None,
-        };
+        let limits = VerdictLimits::OF_TESTS;
         let health = HealthLog::start(board.clone(), limits).unwrap();
         Runner::start(checks, board, &health).unwrap()
     }
@@ -491,16 +485,7 @@ mod tests {
     #[test]
     fn more_checks_than_cells_are_refused() {
         let board = Scoreboard::new(1).unwrap();
-        let (changes, limits) = (
-            mpsc::channel().1,
-            VerdictLimits {
-                heartbeat_timeout: Duration::from_secs(5),
-                request_timeout: Duration::from_secs(30),
-                req_queue_len: 10,
-                drain_readiness: DrainReadiness::Serving,
-                requests_max: None,
-            },
-        );
+        let (changes, limits) = (mpsc::channel().1, VerdictLimits::OF_TESTS);
         let health = HealthLog::start(board.clone(), limits).unwrap();
         let checks = vec![scripted(changes); CHECKS_MAX + 1];
         let refused = Runner::start(checks, &board, &health);

@@ -143,13 +143,7 @@ mod tests {
 
     #[test]
     fn a_change_is_news_once_and_the_start_is_none() {
-        let limits = VerdictLimits {
-            heartbeat_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(30),
-            req_queue_len: 10,
-            drain_readiness: DrainReadiness::Serving,
-            requests_max: None,
-        };
+        let limits = VerdictLimits::OF_TESTS;
         let board = Scoreboard::new(1).unwrap();
         let mut watch = Watch::new("readiness");
         let mut look = |now| {

@@ -443,13 +443,7 @@ mod tests {
     use serde_json::json;
     use std::time::{Duration, Instant};
 
-    const LIMITS: VerdictLimits = VerdictLimits {
-        heartbeat_timeout: Duration::from_secs(5),
-        request_timeout: Duration::from_secs(30),
-        req_queue_len: 10,
-        drain_readiness: DrainReadiness::Serving,
-        requests_max: None,
-    };
+    const LIMITS: VerdictLimits = VerdictLimits::OF_TESTS;
 
     fn at(millis: u64) -> Monotonic {
         Monotonic::from_nanos(millis * 1_000_000)

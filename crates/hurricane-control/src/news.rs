@@ -183,13 +183,7 @@ mod tests {
     use crate::{DrainReadiness, Purpose};
     use hurricane_scoreboard::{CheckStatus, WebhookEnd, WorkerState};
 
-    const LIMITS: VerdictLimits = VerdictLimits {
-        heartbeat_timeout: Duration::from_secs(5),
-        request_timeout: Duration::from_secs(30),
-        req_queue_len: 10,
-        drain_readiness: DrainReadiness::Serving,
-        requests_max: None,
-    };
+    const LIMITS: VerdictLimits = VerdictLimits::OF_TESTS;
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::from_nanos(seconds * 1_000_000_000)

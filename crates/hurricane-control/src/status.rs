@@ -360,13 +360,7 @@ mod tests {
     }
 
     fn render_at(board: &Scoreboard, now: Monotonic) -> Value {
-        let limits = VerdictLimits {
-            heartbeat_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(30),
-            req_queue_len: 10,
-            drain_readiness: DrainReadiness::Serving,
-            requests_max: None,
-        };
+        let limits = VerdictLimits::OF_TESTS;
         let snapshot = Snapshot::take(board, now);
         let json = render(&snapshot, &limits, &json!({"version": "1.2.3"}), board);
         serde_json::from_slice(&json).unwrap()

@@ -421,6 +421,18 @@ impl fmt::Display for Named<'_> {
 }
 
 #[cfg(test)]
+impl VerdictLimits {
+    /// What the tests of this crate judge by.
+    pub(crate) const OF_TESTS: Self = Self {
+        heartbeat_timeout: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(30),
+        req_queue_len: 10,
+        drain_readiness: DrainReadiness::Serving,
+        requests_max: None,
+    };
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use hurricane_scoreboard::Hindrance;
@@ -430,13 +442,7 @@ mod tests {
     }
 
     fn limits() -> VerdictLimits {
-        VerdictLimits {
-            heartbeat_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(30),
-            req_queue_len: 10,
-            drain_readiness: DrainReadiness::Serving,
-            requests_max: None,
-        }
+        VerdictLimits::OF_TESTS
     }
 
     /// Two workers, started at 1.0 s, all well at 100.0 s.

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,16 +23,22 @@ REFUSE_RING = TESTS / "refuse_ring.py"
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
+UNPRIVILEGED_PORT_MIN = 10_000
 # What a filter in front of the server answers to io_uring's calls.
 REFUSED_WITH = {"epoll": "EPERM", "epoll-enosys": "ENOSYS"}
 
 
 def free_port() -> int:
-    """A port on which nothing listens now."""
-    with socket.socket() as probing:
-        probing.bind(("127.0.0.1", 0))
-        port: int = probing.getsockname()[1]
-        return port
+    """A port on which nothing listens, and that the kernel gives to nobody who asks for any.
+
+    Other tests open connections between this call and the server's bind.
+    """
+    ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
+    while True:
+        port = random.randrange(UNPRIVILEGED_PORT_MIN, int(ephemeral))
+        with socket.socket() as probing, contextlib.suppress(OSError):
+            probing.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

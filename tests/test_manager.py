@@ -110,6 +110,7 @@ def told(tmp_path: Path) -> Iterator[Told]:
     listening.socket.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("over", ["tcp", "unix"])
 def test_a_passed_socket_serves_the_application(
     manager: Manager, tmp_path: Path, over: str

@@ -227,6 +227,7 @@ def test_status_shows_the_whole_picture(start: Starter) -> None:
         assert "duration_ms" in check
 
 
+@pytest.mark.alone
 def test_probes_answer_while_a_view_holds_the_interpreter(start: Starter) -> None:
     server = start("--workers", "2", "--heartbeat-timeout", "1s", "--req-queue-len", "1000")
     server.wait_for_ready()
@@ -249,6 +250,7 @@ def test_probes_answer_while_a_view_holds_the_interpreter(start: Starter) -> Non
     assert int(holder) in server.workers()
 
 
+@pytest.mark.alone
 def test_probes_answer_while_every_worker_is_stopped(start: Starter) -> None:
     server = start("--workers", "2")
     server.wait_for_ready()

@@ -69,6 +69,7 @@ def test_files_streams_and_uploads_pass(start: Starter, path: Path) -> None:
         assert len(connection.get("/file?size=1").body) == 1_000_000
 
 
+@pytest.mark.alone
 def test_workers_share_the_connections(start: Starter, path: Path) -> None:
     server = start("--uds", str(path), *MANY)
     for _ in range(32):

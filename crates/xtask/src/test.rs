@@ -1,9 +1,11 @@
 //! `cargo xtask test`: every Rust and Python test, with what they need.
 //!
 //! Steps run one after the other, because many tests hold the server to deadlines; only what is
-//! fetched from a package index is fetched beside them.
+//! fetched from a package index is fetched beside them. The tests in Python mostly wait for
+//! processes, so twice as many run at a time as there are CPUs; those that measure times are marked
+//! `alone` and follow one by one.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::Command;
 use std::thread;
 use std::time::Instant;
@@ -32,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
 
-    /// Arguments of pytest, behind `--`; wants `--only python`
+    /// Arguments of pytest, behind `--`, which then runs the tests one by one; wants `--only python`
     #[arg(last = true)]
     pytest: Vec<OsString>,
 }
@@ -78,8 +80,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let venvs = fetching.join().ok().context("making environments failed")??;
     let built = outcomes.add("extension module", || venvs[0].install_checkout());
-    if built && wanted(Part::Python) {
-        outcomes.add("python", || pytest(&venvs[0], &["tests"], &args.pytest));
+    if built && wanted(Part::Python) && args.pytest.is_empty() {
+        outcomes.add("python", || pytest_side_by_side(&venvs[0], &["tests"]));
+        outcomes.add("python, alone", || pytest(&venvs[0], ["tests", "-m", "alone"]));
+    } else if built && wanted(Part::Python) {
+        outcomes.add("python", || pytest(&venvs[0], &args.pytest));
     }
     if built && wanted(Part::Example) {
         outcomes.add("example", || example(&venvs[0]));
@@ -91,7 +96,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         for (interpreter, venv) in interpreters.iter().zip(&venvs).skip(1) {
             outcomes.add(&format!("python {}", interpreter.name()), || {
                 venv.install_checkout()?;
-                pytest(venv, &FEWER_TESTS, &[])
+                pytest_side_by_side(venv, &FEWER_TESTS)
             });
         }
     }
@@ -111,8 +116,19 @@ fn rust(interpreter: &Interpreter) -> anyhow::Result<()> {
     step::run(test.env("PYO3_PYTHON", &interpreter.executable))
 }
 
-fn pytest(venv: &Venv, what: &[&str], arguments: &[OsString]) -> anyhow::Result<()> {
-    step::run(venv.python(".").args(["-m", "pytest"]).args(what).args(arguments))
+fn pytest<A: AsRef<OsStr>>(
+    venv: &Venv,
+    arguments: impl IntoIterator<Item = A>,
+) -> anyhow::Result<()> {
+    step::run(venv.python(".").args(["-m", "pytest"]).args(arguments))
+}
+
+/// Those tests that bear company, several at a time.
+fn pytest_side_by_side(venv: &Venv, what: &[&str]) -> anyhow::Result<()> {
+    let processes = 2 * thread::available_parallelism().context("cannot count CPUs")?.get();
+    let processes = processes.to_string();
+    let how = ["--numprocesses", &processes, "--dist", "worksteal", "-m", "not alone"];
+    pytest(venv, what.iter().chain(&how))
 }
 
 fn example(venv: &Venv) -> anyhow::Result<()> {

@@ -287,7 +287,7 @@ fn said(panic: &(dyn std::any::Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DrainReadiness, VerdictLimits};
+    use crate::VerdictLimits;
     use hurricane_scoreboard::CheckReading;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -134,7 +134,6 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::DrainReadiness;
     use hurricane_scoreboard::{Phase, WorkerState};
 
     fn at(seconds: u64) -> Monotonic {

@@ -437,7 +437,6 @@ impl Families<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::DrainReadiness;
     use hurricane_http::{Limits, ResponseBody};
     use hurricane_scoreboard::{Phase, ThrottlingReading};
     use serde_json::json;

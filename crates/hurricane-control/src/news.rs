@@ -180,7 +180,7 @@ fn change(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DrainReadiness, Purpose};
+    use crate::Purpose;
     use hurricane_scoreboard::{CheckStatus, WebhookEnd, WorkerState};
 
     const LIMITS: VerdictLimits = VerdictLimits::OF_TESTS;

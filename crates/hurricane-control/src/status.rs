@@ -349,7 +349,6 @@ fn phase_name(phase: Phase) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::DrainReadiness;
     use hurricane_scoreboard::{
         CheckStatus, Engine, Purpose, WebhookEnd, WebhookKind, WebhookStatus,
     };

@@ -32,6 +32,9 @@ __version__: str
 def flags() -> list[Flag]:
     """Lists every flag of ``serve``, in the order of its help."""
 
+def is_legacy() -> bool:
+    """Whether ``--compat 1.6`` was asked for; false until the flags are settled."""
+
 def serve(
     load: Callable[[], WSGIApplication],
     argv: list[str],

@@ -25,6 +25,7 @@ mod pool;
 mod preparation;
 mod respond;
 mod service;
+mod settled;
 mod stacks;
 mod transmission;
 
@@ -39,6 +40,8 @@ mod _core {
     use crate::file_wrapper::FileWrapper;
     #[pymodule_export]
     use crate::service::{flags, heed_signals, last_words, main, release_signals, serve};
+    #[pymodule_export]
+    use crate::settled::is_legacy;
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 

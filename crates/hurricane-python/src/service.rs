@@ -18,6 +18,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::application::WsgiApplication;
 use crate::preparation::{Load, Prepare};
+use crate::settled::Settled;
 use crate::{again, check, logging};
 
 /// Describes every flag of `serve`, one dictionary each.
@@ -57,6 +58,7 @@ pub(crate) fn serve(
         Ok(args) => args,
         Err(refusal) => return Ok(refusal.report().code()),
     };
+    Settled { compat: args.compat }.keep();
     let application = Arc::new(OnceLock::new());
     // What a reload loads is prepared already.
     let preparation = if preparation.is_empty() || !errand::is_done() {
@@ -108,6 +110,7 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
         Ok(asked) => asked,
         Err(refusal) => return Ok(refusal.report().code()),
     };
+    Settled { compat: asked.args.compat }.keep();
     let application = Arc::new(OnceLock::new());
     let loaded = load.call1((&asked.application,)).inspect_err(|error| {
         hurricane::last_words(&asked.args, &error.value(py).to_string());

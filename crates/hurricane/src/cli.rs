@@ -12,8 +12,8 @@ use hurricane_control::WebhookUrl;
 
 use crate::recycle::WorkerMemory;
 use crate::values::{
-    DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, Workers, bytes, duration,
-    host, management_command, mebibytes, mode, number, path, port, socket_path, switch,
+    Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, Workers, bytes,
+    duration, host, management_command, mebibytes, mode, number, path, port, socket_path, switch,
     webhook_url, worker_memory, workers,
 };
 
@@ -273,6 +273,17 @@ pub struct Args {
     #[arg(long, env = "HURRICANE_CHECK_TIMEOUT", value_name = "DURATION", default_value = "5s",
           value_parser = duration(MOMENT..=HOUR))]
     pub check_timeout: Duration,
+
+    /// Brings back what Django-Hurricane 1.6.2 did wherever Hurricane does something else on
+    /// purpose, for projects that move in two steps
+    #[arg(
+        long,
+        env = "HURRICANE_COMPAT",
+        value_name = "VERSION",
+        default_value = "off",
+        ignore_case = true
+    )]
+    pub compat: Compat,
 
     /// How log lines look on stderr; auto is human
     #[arg(

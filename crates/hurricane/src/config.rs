@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::cli::Args;
 use crate::recycle::Recycling;
 use crate::termination::TerminationLog;
-use crate::values::{DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers};
+use crate::values::{
+    Compat, DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers,
+};
 
 /// How long to go on accepting after SIGTERM in a pod: endpoints are withdrawn meanwhile.
 const DRAIN_DELAY_KUBERNETES: Duration = Duration::from_secs(5);
@@ -108,6 +110,8 @@ pub struct Config {
     pub check_interval: Duration,
     /// How long a check may run.
     pub check_timeout: Duration,
+    /// Whose behaviour counts where ours was changed on purpose.
+    pub compat: Compat,
     /// How log lines look.
     pub log_format: LogFormat,
     /// The least important log line.
@@ -178,6 +182,7 @@ impl Config {
             limits: limits(args),
             check_interval: args.check_interval,
             check_timeout: args.check_timeout,
+            compat: args.compat,
             log_format: args.log_format,
             log_level: args.log_level,
             termination_log: TerminationLog::at(args.termination_log.clone()),

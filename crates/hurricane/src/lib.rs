@@ -78,7 +78,8 @@ pub use server::{Server, WorkerContext, keep};
 pub use termination::TerminationLog;
 pub use usage::{Refusal, Serve, console, parse, project};
 pub use values::{
-    DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, WORKERS_MAX, Workers,
+    Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, WORKERS_MAX,
+    Workers,
 };
 
 pub use hurricane_control::{Check, CheckOutcome, Purpose, WebhookOptions, WebhookUrl};

@@ -68,6 +68,24 @@ pub enum DrainReadinessValue {
     Failing,
 }
 
+/// Whose behaviour counts where ours was changed on purpose (`--compat`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Compat {
+    /// Ours.
+    #[default]
+    Off,
+    /// That of Django-Hurricane 1.6.2.
+    #[value(name = "1.6", alias = "1.6.2")]
+    V1_6,
+}
+
+impl Compat {
+    /// Whether behaviour that was changed on purpose is as it was in Django-Hurricane 1.6.2.
+    pub fn is_legacy(self) -> bool {
+        self == Self::V1_6
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum LogFormat {

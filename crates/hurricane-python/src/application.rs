@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hurricane::WorkerContext;
 use hurricane_http::{Application, Reply, Request, Response, Rest, Written};
-use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, ThreadName};
+use hurricane_scoreboard::{Monotonic, Slot, ThreadName};
 use nix::sys::pthread::pthread_self;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::gettid;
@@ -22,8 +22,9 @@ use crate::file_wrapper::FileWrapper;
 use crate::held::Budget;
 use crate::outbox::Outbox;
 use crate::pool::{Next, Pool};
+use crate::route::Routes;
 use crate::stacks;
-use crate::transmission::Parcel;
+use crate::transmission::{Means, Parcel};
 
 /// Stack of an application thread: what the interpreter's main thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -49,13 +50,11 @@ struct Shared {
     pool: Pool<Job>,
     outbox: Outbox,
     callee: Callee,
-    board: Scoreboard,
-    /// Below `board.slots()`.
-    slot: usize,
 }
 
 struct Job {
     request: Request,
+    received: Monotonic,
     exchange: Exchange,
 }
 
@@ -63,8 +62,12 @@ impl WsgiApplication {
     /// Starts the threads of this worker.
     pub(crate) fn start(context: &WorkerContext, application: &Py<PyAny>) -> PyResult<Self> {
         let threads = context.threads.max(1);
-        let write_timeout = context.limits.write_timeout;
-        let budget = Budget::new(context.limits.response_memory_bytes_max);
+        let means = Arc::new(Means {
+            write_timeout: context.limits.write_timeout,
+            budget: Budget::new(context.limits.response_memory_bytes_max),
+            board: context.board.clone(),
+            slot: context.slot,
+        });
         let callee = Python::attach(|py| {
             if let Some(file) = context.stacks
                 && let Err(error) = stacks::write_to(py, file)
@@ -78,14 +81,13 @@ impl WsgiApplication {
                 .call_method1("getLogger", ("hurricane.server.application",))?
                 .unbind();
             let application = application.clone_ref(py);
-            PyResult::Ok(Callee { application, template, write_timeout, budget, logger })
+            let routes = Routes::of_application(py);
+            PyResult::Ok(Callee { application, template, means, routes, logger })
         })?;
         let shared = Arc::new(Shared {
             pool: Pool::new(threads, context.limits.queue_len_max),
             outbox: Outbox::default(),
             callee,
-            board: context.board.clone(),
-            slot: context.slot,
         });
         shared.slot().set_capacity(threads);
         for index in 0..threads {
@@ -112,7 +114,8 @@ impl Application for WsgiApplication {
             if let Some(request) = request.take() {
                 let (exchange, waiting) = exchange(cx);
                 self.0.slot().request_queued();
-                if self.0.pool.push(Job { request, exchange }).is_err() {
+                if self.0.pool.push(Job { request, received: Monotonic::now(), exchange }).is_err()
+                {
                     self.0.slot().request_dequeued();
                     self.0.slot().shed();
                     return Poll::Ready(busy().into());
@@ -142,7 +145,7 @@ impl Drop for WsgiApplication {
 
 impl Shared {
     fn slot(&self) -> &Slot {
-        self.board.slot(self.slot).expect("the worker has checked its slot")
+        self.callee.means.slot()
     }
 
     /// The life of an application thread.
@@ -170,7 +173,7 @@ impl Shared {
         job: Job,
         memory: &mut Memory,
     ) {
-        let Job { mut request, exchange } = job;
+        let Job { mut request, received, exchange } = job;
         let slot = self.slot();
         slot.request_dequeued();
         let outlet = request.outlet.take().filter(|outlet| !outlet.peer_has_left());
@@ -182,7 +185,7 @@ impl Shared {
         slot.request_began(began);
         let head = &request.head;
         slot.running_requests().begin(index, thread, head.method(), head.path(), began);
-        call(py, &self.callee, memory, request, outlet, |parcel| {
+        call(py, &self.callee, memory, (request, received), outlet, |parcel| {
             let was_quick = Monotonic::now().since(began) < QUICK;
             if !(was_quick && parcel.can_wait() && self.pool.has_waiting()) {
                 self.deliver(self.outbox.take());
@@ -197,7 +200,6 @@ impl Shared {
 
     fn deliver(&self, row: impl IntoIterator<Item = (Parcel, Exchange)>) {
         for (parcel, exchange) in row {
-            self.slot().answered(parcel.status);
             let (written, wake) = parcel.deliver();
             exchange.complete(written, wake);
         }

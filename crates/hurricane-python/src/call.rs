@@ -1,9 +1,9 @@
 //! One request through a WSGI application, on the calling thread, by PEP 3333.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts};
+use hurricane_scoreboard::Monotonic;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,19 +12,17 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::announced::Announced;
 use crate::environ::{Memory, Template, environ};
 use crate::file_wrapper::FileWrapper;
-use crate::held::Budget;
 use crate::input::Input;
 use crate::respond::StartResponse;
-use crate::transmission::{Parcel, Transmission, TransmissionError};
+use crate::route::Routes;
+use crate::transmission::{Means, Parcel, Transmission, TransmissionError};
 
 /// What every call of an application needs.
 pub(crate) struct Callee {
     pub(crate) application: Py<PyAny>,
     pub(crate) template: Template,
-    /// The longest wait for a peer that takes nothing.
-    pub(crate) write_timeout: Duration,
-    /// Memory for what slow peers have not taken.
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) means: Arc<Means>,
+    pub(crate) routes: Routes,
     /// The logger that the application's exceptions go to.
     pub(crate) logger: Py<PyAny>,
 }
@@ -36,13 +34,13 @@ pub(crate) fn call(
     py: Python<'_>,
     callee: &Callee,
     memory: &mut Memory,
-    mut request: Request,
+    (mut request, received): (Request, Monotonic),
     outlet: Outlet,
     complete: impl FnOnce(Parcel),
 ) {
     let facts = RequestFacts::of(&request.head, request.keep_alive);
-    let budget = Arc::clone(&callee.budget);
-    let transmission = Transmission::new(outlet.clone(), facts, callee.write_timeout, budget);
+    let means = Arc::clone(&callee.means);
+    let transmission = Transmission::new(outlet.clone(), facts, received, means);
     let start = match Bound::new(py, StartResponse { transmission }) {
         Ok(start) => start,
         Err(error) => {
@@ -93,8 +91,14 @@ fn run<'py>(
     let environ = environ(py, &callee.template, memory, request)?;
     let input = Bound::new(py, Input::new(std::mem::take(&mut request.body)))?;
     environ.set_item(intern!(py, "wsgi.input"), input)?;
-    let returned = callee.application.bind(py).call1((environ, start))?;
-    let returned = &*result.insert(returned);
+    let returned = callee.application.bind(py).call1((&environ, start));
+    {
+        let transmission = &mut start.borrow_mut().transmission;
+        let status = if returned.is_ok() { transmission.status() } else { 500 };
+        let paths = callee.means.board.paths();
+        transmission.count_under(callee.routes.find(paths, &environ, &request.head, status));
+    }
+    let returned = &*result.insert(returned?);
     if let Ok(wrapper) = returned.cast_exact::<FileWrapper>()
         && let Some(file) = wrapper.get().regular_file(py)
     {

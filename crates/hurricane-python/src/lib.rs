@@ -24,6 +24,7 @@ mod outbox;
 mod pool;
 mod preparation;
 mod respond;
+mod route;
 mod service;
 mod settled;
 mod stacks;

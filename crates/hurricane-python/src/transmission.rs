@@ -16,6 +16,7 @@ use hurricane_http::{
     BodyLength, FINAL_CHUNK, File, HttpDate, Outlet, RequestFacts, ResponseError, Rest,
     TransferFraming, Written, chunk_prefix,
 };
+use hurricane_scoreboard::{Answer, Monotonic, PathId, Scoreboard, Slot};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send, sendmsg};
 use pyo3::Python;
@@ -48,6 +49,24 @@ fn is_short(file: &File) -> bool {
     file.len <= COPY_BYTES_MAX as u64
 }
 
+/// What every transmission of a worker needs.
+#[derive(Debug)]
+pub(crate) struct Means {
+    /// The longest wait for a peer that takes nothing.
+    pub(crate) write_timeout: Duration,
+    /// Memory for what slow peers have not taken.
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) board: Scoreboard,
+    /// Below `board.slots()`.
+    pub(crate) slot: usize,
+}
+
+impl Means {
+    pub(crate) fn slot(&self) -> &Slot {
+        self.board.slot(self.slot).expect("the worker has checked its slot")
+    }
+}
+
 /// What is left of a response when the application has done its part.
 #[derive(Debug)]
 pub(crate) struct Parcel {
@@ -57,7 +76,7 @@ pub(crate) struct Parcel {
     share: Option<Share>,
     file: Option<File>,
     keep_alive: bool,
-    pub(crate) status: u16,
+    status: u16,
 }
 
 impl Parcel {
@@ -114,9 +133,7 @@ enum Phase {
 pub(crate) struct Transmission {
     outlet: Outlet,
     facts: RequestFacts,
-    /// The longest wait for a peer that takes nothing.
-    write_timeout: Duration,
-    budget: Arc<Budget>,
+    means: Arc<Means>,
     /// Of the budget, for what is in `out` when it is many bytes.
     share: Option<Share>,
     announced: Option<Announced>,
@@ -127,6 +144,13 @@ pub(crate) struct Transmission {
     status: u16,
     /// The application gave more bytes than its Content-Length.
     is_overrun: bool,
+    /// When the request was whole.
+    received: Monotonic,
+    /// Where the request is counted.
+    path: PathId,
+    /// Bytes of the body so far, without their framing.
+    body_bytes: u64,
+    is_counted: bool,
 }
 
 thread_local! {
@@ -145,14 +169,13 @@ impl Transmission {
     pub(crate) fn new(
         outlet: Outlet,
         facts: RequestFacts,
-        write_timeout: Duration,
-        budget: Arc<Budget>,
+        received: Monotonic,
+        means: Arc<Means>,
     ) -> Self {
         Self {
             outlet,
             facts,
-            write_timeout,
-            budget,
+            means,
             share: None,
             announced: None,
             phase: Phase::Head,
@@ -160,7 +183,35 @@ impl Transmission {
             keep_alive: facts.keep_alive,
             status: 0,
             is_overrun: false,
+            received,
+            path: PathId::OTHER,
+            body_bytes: 0,
+            is_counted: false,
         }
+    }
+
+    /// Says where the request is counted.
+    pub(crate) fn count_under(&mut self, path: PathId) {
+        self.path = path;
+    }
+
+    /// The status code that was announced last; 0: none.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Counts the response. Called before its last bytes are written: whoever has them finds it
+    /// counted.
+    fn count(&mut self) {
+        if std::mem::replace(&mut self.is_counted, true) {
+            return;
+        }
+        self.means.slot().count(&Answer {
+            status: self.status,
+            took: Monotonic::now().since(self.received),
+            body_bytes: self.body_bytes,
+            path: self.path,
+        });
     }
 
     /// Takes what the application announces, in place of what it announced before.
@@ -228,10 +279,14 @@ impl Transmission {
         } else {
             data
         };
+        self.body_bytes += data.len() as u64;
         if *left != u64::MAX {
             *left -= data.len() as u64;
         }
         let is_chunked = *framing == TransferFraming::Chunked && !data.is_empty();
+        if *left == 0 {
+            self.count();
+        }
         if is_chunked {
             chunk_prefix(&mut self.out, data.len());
         }
@@ -273,7 +328,7 @@ impl Transmission {
                 }
                 Err(nix::Error::EINTR) => {}
                 Err(nix::Error::EAGAIN) => {
-                    self.share = if is_last { self.budget.take(left) } else { None };
+                    self.share = if is_last { self.means.budget.take(left) } else { None };
                     if self.share.is_some() {
                         break Ok(());
                     }
@@ -293,7 +348,7 @@ impl Transmission {
     }
 
     fn wait_writable(&self, py: Python<'_>) -> bool {
-        let timeout = PollTimeout::try_from(self.write_timeout).unwrap_or(PollTimeout::MAX);
+        let timeout = PollTimeout::try_from(self.means.write_timeout).unwrap_or(PollTimeout::MAX);
         py.detach(|| {
             let mut socket = [PollFd::new(self.outlet.as_fd(), PollFlags::POLLOUT)];
             loop {
@@ -323,6 +378,8 @@ impl Transmission {
     /// Ends the response: what is still to be written.
     pub(crate) fn finish(&mut self, py: Python<'_>, file: Option<File>) -> Parcel {
         let file = self.limit_file(file);
+        self.body_bytes += file.as_ref().map_or(0, |file| file.len);
+        self.count();
         // Of a short file the head and all bytes are one write; the loop need not be woken.
         let file = file.filter(|file| !(is_short(file) && py.detach(|| self.read(file))));
         if let Phase::Body { framing, .. } = self.phase {

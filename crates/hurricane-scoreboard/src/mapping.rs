@@ -12,7 +12,9 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
-use crate::{CheckCell, CheckReading, ControlState, ServerState, Slot, SlotReading};
+use crate::{
+    CheckCell, CheckReading, ControlState, Paths, ServerState, Slot, SlotReading, TrafficReading,
+};
 
 /// Checks that a server can have; more cannot be registered.
 pub const CHECKS_MAX: usize = 128;
@@ -46,7 +48,7 @@ pub enum ScoreboardError {
 pub struct Scoreboard(Arc<Mapping>);
 
 /// Layout: one `ServerState`, then which slot of each worker is current, then two `Slot`s a worker,
-/// then `CHECKS_MAX` × `CheckCell`, then one `ControlState`.
+/// then `CHECKS_MAX` × `CheckCell`, then one `ControlState`, then `Paths`.
 #[derive(Debug)]
 struct Mapping {
     base: NonNull<u8>,
@@ -137,9 +139,10 @@ impl Scoreboard {
 
     /// What tells layouts apart: the size of each part. Versions that are released differ in
     /// their number.
-    pub fn layout() -> [usize; 5] {
+    pub fn layout() -> [usize; 6] {
         let (server, control) = (size_of::<ServerState>(), size_of::<ControlState>());
-        [server, size_of::<Slot>(), size_of::<CheckCell>(), CHECKS_MAX, control]
+        let paths = size_of::<Paths>();
+        [server, size_of::<Slot>(), size_of::<CheckCell>(), CHECKS_MAX, control, paths]
     }
 
     /// The memory itself, closed on exec.
@@ -148,7 +151,7 @@ impl Scoreboard {
     }
 
     fn len(workers: usize) -> NonZeroUsize {
-        let bytes = Self::control_offset(workers) + size_of::<ControlState>();
+        let bytes = Self::paths_offset(workers) + size_of::<Paths>();
         NonZeroUsize::new(bytes).expect("a server state is not empty")
     }
 
@@ -162,6 +165,11 @@ impl Scoreboard {
 
     fn control_offset(workers: usize) -> usize {
         Self::checks_offset(workers) + CHECKS_MAX * size_of::<CheckCell>()
+    }
+
+    fn paths_offset(workers: usize) -> usize {
+        let end = Self::control_offset(workers) + size_of::<ControlState>();
+        end.next_multiple_of(align_of::<Paths>())
     }
 
     /// # Safety
@@ -236,8 +244,14 @@ impl Scoreboard {
 
     /// What the control process has told and read.
     pub fn control(&self) -> &ControlState {
-        // SAFETY: the layout ends with it.
+        // SAFETY: it lies there.
         unsafe { self.at(Self::control_offset(self.0.workers)) }
+    }
+
+    /// The paths that requests are counted by.
+    pub fn paths(&self) -> &Paths {
+        // SAFETY: the layout ends with it.
+        unsafe { self.at(Self::paths_offset(self.0.workers)) }
     }
 
     /// Copies of the current slots of the workers that there should be, in order: what verdicts
@@ -253,6 +267,13 @@ impl Scoreboard {
         (0..self.slots())
             .filter_map(|index| Some((index, self.slot(index)?.read())))
             .filter(|(_, slot)| slot.generation > 0)
+    }
+
+    /// What all workers have answered so far.
+    pub fn read_traffic(&self) -> TrafficReading {
+        let mut sums = TrafficReading::default();
+        (0..self.slots()).filter_map(|i| self.slot(i)).for_each(|slot| slot.add_traffic(&mut sums));
+        sums
     }
 
     /// What the worker in slot `index` is to the server.

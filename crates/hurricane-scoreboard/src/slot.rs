@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::traffic::{Answer, Traffic, TrafficReading};
 use crate::{Hindrance, Monotonic, RunningRequests};
 
 /// What a worker is doing.
@@ -114,6 +115,8 @@ pub struct Slot {
 
     /// Outlives the worker, until [`Self::begin`].
     running_requests: RunningRequests,
+
+    traffic: Traffic,
 }
 
 impl Slot {
@@ -224,7 +227,15 @@ impl Slot {
         self.progress_ns.store(now.as_nanos(), Ordering::Relaxed);
     }
 
-    /// A request was answered with `status` (by application or worker).
+    /// A request was answered by the application: to be called once, before the last bytes of the
+    /// answer are written, so that whoever has it finds it counted.
+    pub fn count(&self, answer: &Answer) {
+        self.answered(answer.status);
+        self.traffic.count(answer);
+    }
+
+    /// A request was answered with `status` without the application (a file, a full queue): the
+    /// same for answers that are counted and not measured.
     pub fn answered(&self, status: u16) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let class = usize::from(status / 100).clamp(1, 5) - 1;
@@ -272,7 +283,12 @@ impl Slot {
         takes.then(|| self.connections.load(Ordering::Relaxed))
     }
 
-    /// Everything at once.
+    /// Adds what this slot's workers have answered.
+    pub fn add_traffic(&self, sums: &mut TrafficReading) {
+        self.traffic.add_to(sums);
+    }
+
+    /// Everything at once, but for the traffic.
     pub fn read(&self) -> SlotReading {
         let moment = |field: &AtomicU64| Monotonic::from_nanos(field.load(Ordering::Relaxed));
         SlotReading {

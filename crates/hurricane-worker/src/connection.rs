@@ -25,9 +25,10 @@ use monoio::net::TcpStream;
 
 use crate::body::Spool;
 use crate::registry::{Entry, Waiting};
-use crate::response::{self, Counted};
+use crate::response;
 use crate::sink::Sink;
 use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, ReadDone, Source, source};
+use crate::tally::{Asked, Counted};
 use crate::worker::Worker;
 
 /// A FIN so soon after a request is a peer that has only ended its sending side; a later one is
@@ -124,8 +125,13 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         if let Some(response) = self.worker.reserved(&head) {
             return self.respond(response, facts, Counted::No).await;
         }
+        let counted = match A::USES_OUTLET {
+            // It counts what it writes.
+            true => Counted::Status,
+            false => Counted::Answer(Asked::of(&head, self.worker.paths())),
+        };
         let reply = self.call(head, body, keep_alive).await?;
-        self.send(reply, facts).await
+        self.send(reply, facts, counted).await
     }
 
     fn count_request(&mut self) {
@@ -263,9 +269,14 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         Ok(reply)
     }
 
-    async fn send(&mut self, reply: Reply, facts: RequestFacts) -> Result<bool, Ending> {
+    async fn send(
+        &mut self,
+        reply: Reply,
+        facts: RequestFacts,
+        counted: Counted,
+    ) -> Result<bool, Ending> {
         match reply {
-            Reply::Response(response) => self.respond(response, facts, Counted::Yes).await,
+            Reply::Response(response) => self.respond(response, facts, counted).await,
             Reply::Written(written) => {
                 let rest = written.rest;
                 response::write_rest(rest, &self.worker, &mut self.sink, &self.entry).await?;
@@ -313,7 +324,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let facts = RequestFacts { version: Version::Http11, is_head: false, keep_alive: false };
         let response = Response::text(text + "\n").with_status(status);
         // The peer may be gone; then there is nobody to tell.
-        let _ = self.send(response.into(), facts).await;
+        let _ = self.respond(response, facts, Counted::Status).await;
     }
 
     /// Sends our FIN, then reads a little of what the peer still sends: closing at once would

@@ -20,6 +20,7 @@ mod registry;
 mod response;
 mod sink;
 mod source;
+mod tally;
 mod worker;
 
 pub use engine::{IoChoice, RingError, prove_ring};

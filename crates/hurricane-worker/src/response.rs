@@ -13,18 +13,11 @@ use hurricane_http::{
 
 use crate::registry::Entry;
 use crate::sink::{COLLECT_BYTES_MAX, Sink};
+use crate::tally::{Counted, Tally};
 use crate::worker::Worker;
 
 /// Bytes of a body that are copied behind its head, so that both go out in one write.
 const INLINE_BODY_BYTES_MAX: usize = 16 * 1024;
-
-/// Whether a response is among the requests that the worker has answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counted {
-    Yes,
-    /// Probes: they would end a pod by themselves that is to serve so many requests.
-    No,
-}
 
 /// Writes a response; returns whether the connection lives on.
 pub(crate) async fn write<A>(
@@ -47,10 +40,10 @@ pub(crate) async fn write<A>(
             (framing, keep_alive, response)
         }
     };
-    if counted == Counted::Yes {
-        worker.slot().answered(response.status);
-    }
-    let whole = write_body(response.body, framing, worker, sink, entry).await?;
+    let mut tally = Tally::new(counted, response.status, worker);
+    let written = write_body(response.body, (framing, &mut tally), worker, sink, entry).await;
+    tally.count();
+    let whole = written?;
     if sink.pending.len() > COLLECT_BYTES_MAX {
         sink.flush(worker, entry).await?;
     }
@@ -76,35 +69,42 @@ pub(crate) async fn write_rest<A>(
 /// Returns whether the body was as long as its head said.
 async fn write_body<A>(
     body: ResponseBody,
-    framing: TransferFraming,
+    (framing, tally): (TransferFraming, &mut Tally<'_, A>),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
 ) -> io::Result<bool> {
     match body {
         ResponseBody::Empty => {
+            tally.count();
             Ok(matches!(framing, TransferFraming::None | TransferFraming::Length(0)))
         }
-        ResponseBody::Full(bytes) => write_full(bytes, framing, worker, sink, entry).await,
+        ResponseBody::Full(bytes) => write_full(bytes, (framing, tally), worker, sink, entry).await,
         ResponseBody::File(file) => {
             let TransferFraming::Length(length) = framing else { return Ok(true) };
             let len = file.len.min(length);
+            tally.add(len);
+            tally.count();
             sink.send_file(File { len, ..file }, worker, entry).await?;
             Ok(len == length)
         }
-        ResponseBody::Stream(stream) => write_stream(stream, framing, worker, sink, entry).await,
+        ResponseBody::Stream(stream) => {
+            write_stream(stream, (framing, tally), worker, sink, entry).await
+        }
     }
 }
 
 async fn write_full<A>(
     bytes: Bytes,
-    framing: TransferFraming,
+    (framing, tally): (TransferFraming, &mut Tally<'_, A>),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
 ) -> io::Result<bool> {
     let TransferFraming::Length(length) = framing else { return Ok(true) };
     let len = bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+    tally.add(len as u64);
+    tally.count();
     if len <= INLINE_BODY_BYTES_MAX {
         sink.pending.extend_from_slice(&bytes[..len]);
     } else {
@@ -115,7 +115,7 @@ async fn write_full<A>(
 
 async fn write_stream<A>(
     mut stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
-    framing: TransferFraming,
+    (framing, tally): (TransferFraming, &mut Tally<'_, A>),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
@@ -134,6 +134,10 @@ async fn write_stream<A>(
             continue;
         }
         left -= bytes.len() as u64;
+        tally.add(bytes.len() as u64);
+        if left == 0 {
+            tally.count();
+        }
         if framing == TransferFraming::Chunked {
             chunk_prefix(&mut sink.pending, bytes.len());
             sink.pending.extend_from_slice(&bytes);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hurricane_http::{Head, HttpDate, Limits, Response};
-use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, WorkerState};
+use hurricane_scoreboard::{Monotonic, Paths, Scoreboard, Slot, WorkerState};
 use monoio::io::{CancelHandle, Canceller};
 
 use crate::engine::IoChoice;
@@ -105,6 +105,10 @@ impl<A> Worker<A> {
 
     pub(crate) fn slot(&self) -> &Slot {
         self.board.slot(self.slot).expect("checked when the worker started")
+    }
+
+    pub(crate) fn paths(&self) -> &Paths {
+        self.board.paths()
     }
 
     pub(crate) fn reserved(&self, head: &Head) -> Option<Response> {

@@ -57,7 +57,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) version: String,
-    pub(crate) layout: [usize; 5],
+    pub(crate) layout: [usize; 6],
     /// Why the code does not load.
     pub(crate) failed: Option<String>,
 }

@@ -135,7 +135,7 @@ mod tests {
         let newer = Report { version: "99.0.0".into(), ..Report::new(None) };
         let cause = judged(&newer, How::Exited(0)).unwrap_err();
         assert!(cause.starts_with("hurricane 99.0.0 is installed now and"), "{cause}");
-        let rebuilt = Report { layout: [0; 5], ..Report::new(None) };
+        let rebuilt = Report { layout: [0; 6], ..Report::new(None) };
         assert!(judged(&rebuilt, How::Exited(0)).unwrap_err().contains("another build"));
     }
 }

@@ -84,3 +84,13 @@ def fail(cause: str) -> None:
 
 def keep() -> int:
     """Goes on with the workers without an application; returns the exit code."""
+
+def post_webhook(url: str, json: bytes, seconds: float) -> tuple[str, bool] | None:
+    """Posts JSON once, as the server sends its own webhooks, without the interpreter lock.
+
+    Returns why it was not taken and whether another attempt may go better, or None if it was.
+    A text that is no URL to send webhooks to is a ``ValueError``.
+    """
+
+def shown_url(url: str) -> str:
+    """The URL without what may be secret: path and query."""

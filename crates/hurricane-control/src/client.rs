@@ -24,12 +24,12 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 /// Why a webhook was not taken.
 #[derive(Debug)]
-pub(crate) struct Unsent {
+pub struct Unsent {
     cause: String,
     /// The receiver's status code, if it has answered.
-    pub(crate) answer: Option<u16>,
+    pub answer: Option<u16>,
     /// Whether another attempt may go better.
-    pub(crate) may_pass: bool,
+    pub may_pass: bool,
 }
 
 impl fmt::Display for Unsent {
@@ -40,7 +40,10 @@ impl fmt::Display for Unsent {
 
 /// Posts JSON. Goes through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` name, except
 /// to hosts of `NO_PROXY`. Redirects are not followed: they would turn the POST into a GET.
-pub(crate) fn post(url: &WebhookUrl, json: &[u8], within: Duration) -> Result<u16, Unsent> {
+///
+/// # Errors
+/// Why it was not taken.
+pub fn post(url: &WebhookUrl, json: &[u8], within: Duration) -> Result<u16, Unsent> {
     let mut config = base(within);
     if url.is_https() {
         config = config.tls_config(tls()?);

@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::task::LocalSet;
 
 use crate::checks::{Check, Runner};
+use crate::correspondent::OwnWebhooks;
 use crate::error::ControlError;
 use crate::health::HealthLog;
 use crate::listener::{self, Desk};
@@ -31,6 +32,8 @@ pub struct ControlOptions {
     pub checks: Vec<Check>,
     /// Where changes of health are told.
     pub webhook: Option<WebhookOptions>,
+    /// What the project does with them itself.
+    pub own_webhooks: Option<OwnWebhooks>,
     /// Static part of `/status`: version, worker count and its reason, engine, ports.
     pub server: serde_json::Value,
 }
@@ -48,12 +51,14 @@ pub fn run(
     board: Scoreboard,
     orders: UnixStream,
 ) -> Result<(), ControlError> {
-    let ControlOptions { listeners, paths, limits, checks, webhook, server } = options;
+    let ControlOptions { listeners, paths, limits, checks, webhook, own_webhooks, server } =
+        options;
     // Both end when they go out of scope; the log after the checks, which report to it.
     let health = HealthLog::start(board.clone(), limits.clone())?;
     let _runner = Runner::start(checks, &board, &health)?;
-    let newsroom =
-        webhook.map(|options| Newsroom::start(options, limits.clone(), &board)).transpose()?;
+    let newsroom = (webhook.is_some() || own_webhooks.is_some())
+        .then(|| Newsroom::start(webhook, own_webhooks, limits.clone(), &board))
+        .transpose()?;
     let desk = Desk { paths, limits, server, board };
     let ended = on_runtime(serve(listeners, desk, orders))?;
     if let (Some(newsroom), End::Server) = (newsroom, ended?) {

@@ -3,7 +3,8 @@
 //! It shares no loop with a worker, so that a stalled worker or a broken ring is reported, not
 //! shared. A probe goes `listener` → `route` (one `match`) → `verdict` (a pure function over a
 //! snapshot of the scoreboard); `checks` run beside it on threads of their own. What changes is
-//! logged by `health`, and told to webhooks: `news` → `courier` → `webhook` → `client`.
+//! logged by `health`, and told to webhooks: `news` → `courier` → `webhook` → `client`, or →
+//! `correspondent` where the project has webhooks of its own.
 //!
 //! | path | answers |
 //! |---|---|
@@ -24,6 +25,7 @@
 mod checks;
 mod client;
 mod control;
+mod correspondent;
 mod courier;
 mod error;
 mod health;
@@ -31,6 +33,7 @@ mod host;
 mod listener;
 mod metrics;
 mod news;
+mod outbound;
 mod route;
 mod status;
 mod thread;
@@ -38,10 +41,11 @@ mod verdict;
 mod webhook;
 
 pub use checks::{Check, CheckOutcome};
-pub use client::ask;
+pub use client::{Unsent, ask, post};
 pub use control::{ControlOptions, run};
+pub use correspondent::{OwnWebhooks, Tell};
 pub use error::ControlError;
-pub use hurricane_scoreboard::Purpose;
+pub use hurricane_scoreboard::{Purpose, WebhookKind, WebhookStatus};
 pub use route::{ProbePaths, answer};
 pub use verdict::{DrainReadiness, DrainReadinessError, VerdictLimits};
 pub use webhook::{WebhookOptions, WebhookUrl, WebhookUrlError, send_failed_start};

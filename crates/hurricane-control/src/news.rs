@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WebhookKind, WebhookStatus};
 
+use crate::correspondent::{Correspondent, OwnWebhooks};
 use crate::courier::Courier;
 use crate::error::ControlError;
 use crate::thread::spawn;
@@ -28,21 +29,52 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub(crate) struct Newsroom {
     /// Asks for the last look; the answer says that it is done.
     end: Sender<SyncSender<()>>,
-    courier: Courier,
+    readers: Readers,
     board: Scoreboard,
+}
+
+/// Who is told.
+#[derive(Clone)]
+struct Readers {
+    courier: Option<Courier>,
+    correspondent: Option<Correspondent>,
+}
+
+impl Readers {
+    fn tell(&self, webhook: Webhook, board: &Scoreboard) {
+        let replaced = self.correspondent.as_ref().is_some_and(|own| own.replaces(webhook.kind));
+        if let Some(courier) = self.courier.as_ref().filter(|_| !replaced) {
+            courier.take(webhook.clone(), board);
+        }
+        if let Some(correspondent) = &self.correspondent {
+            correspondent.take(webhook);
+        }
+    }
+
+    /// Waits until all is sent or the deadline has come; returns how much was not.
+    fn end(&self, deadline: Instant) -> usize {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let unsent = self.courier.as_ref().map_or(0, |courier| courier.end(left()));
+        unsent + self.correspondent.as_ref().map_or(0, |own| own.end(left()))
+    }
 }
 
 impl Newsroom {
     pub(crate) fn start(
-        options: WebhookOptions,
+        options: Option<WebhookOptions>,
+        own: Option<OwnWebhooks>,
         limits: VerdictLimits,
         board: &Scoreboard,
     ) -> Result<Self, ControlError> {
-        let courier = Courier::start(options, board.clone())?;
+        let courier = options.map(|options| Courier::start(options, board.clone())).transpose()?;
+        let own = own
+            .map(|own| Correspondent::start(own, board.clone(), courier.is_none()))
+            .transpose()?;
+        let readers = Readers { courier, correspondent: own };
         let (end, told) = mpsc::channel();
-        let (seen, desk) = (board.clone(), courier.clone());
+        let (seen, desk) = (board.clone(), readers.clone());
         spawn("webhooks".into(), move || observe(&seen, &limits, &desk, &told))?;
-        Ok(Self { end, courier, board: board.clone() })
+        Ok(Self { end, readers, board: board.clone() })
     }
 
     /// Tells that the server has stopped, and sends what is left.
@@ -54,7 +86,7 @@ impl Newsroom {
         if self.end.send(done).is_ok() {
             let _ = finished.recv_timeout(within);
         }
-        let unsent = self.courier.end(deadline.saturating_duration_since(Instant::now()));
+        let unsent = self.readers.end(deadline);
         if unsent > 0 {
             tracing::warn!(unsent, "webhooks were not sent before the end");
         }
@@ -64,7 +96,7 @@ impl Newsroom {
 fn observe(
     board: &Scoreboard,
     limits: &VerdictLimits,
-    courier: &Courier,
+    readers: &Readers,
     told: &Receiver<SyncSender<()>>,
 ) {
     let mut news = News::after(board);
@@ -79,7 +111,7 @@ fn observe(
             found.extend(farewell(board));
         }
         for webhook in found {
-            courier.take(webhook, board);
+            readers.tell(webhook, board);
         }
         if let Some(done) = ended {
             let _ = done.send(());

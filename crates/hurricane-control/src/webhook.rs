@@ -53,6 +53,11 @@ impl FromStr for WebhookUrl {
 }
 
 impl WebhookUrl {
+    /// All of it, with its secrets.
+    pub fn expose(&self) -> String {
+        self.0.to_string()
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.0.scheme_str() == Some("https")
     }

@@ -65,6 +65,7 @@ impl Control {
                 },
                 checks,
                 webhook: None,
+                own_webhooks: None,
                 server: json!({"version": "0"}),
             };
             hurricane_control::run(options, shared, theirs).unwrap();

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hurricane_control::{
-    ControlError, ControlOptions, DrainReadiness, ProbePaths, VerdictLimits, WebhookOptions, run,
-    send_failed_start,
+    ControlError, ControlOptions, DrainReadiness, OwnWebhooks, ProbePaths, VerdictLimits,
+    WebhookKind, WebhookOptions, WebhookStatus, run, send_failed_start,
 };
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
 use serde_json::{Value, json};
@@ -116,15 +117,19 @@ fn options(url: &str) -> WebhookOptions {
 
 impl Control {
     fn start(url: &str) -> Self {
+        Self::with(Some(url), None)
+    }
+
+    fn with(url: Option<&str>, own: Option<OwnWebhooks>) -> Self {
         let board = Scoreboard::new(1).unwrap();
         board.server().set_started(Monotonic::now());
         board.server().set_workers_target(1);
         let slot = board.slot(0).unwrap();
         slot.begin(Monotonic::now());
-        Self::on(url, board)
+        Self::on(url, own, board)
     }
 
-    fn on(url: &str, board: Scoreboard) -> Self {
+    fn on(url: Option<&str>, own: Option<OwnWebhooks>, board: Scoreboard) -> Self {
         let (orders, theirs) = UnixStream::pair().unwrap();
         let options = ControlOptions {
             listeners: Vec::new(),
@@ -137,11 +142,12 @@ impl Control {
                 requests_max: None,
             },
             checks: Vec::new(),
-            webhook: Some(options(url)),
+            webhook: url.map(options),
+            own_webhooks: own,
             server: json!({}),
         };
-        let own = board.clone();
-        let thread = std::thread::spawn(move || run(options, own, theirs));
+        let shared = board.clone();
+        let thread = std::thread::spawn(move || run(options, shared, theirs));
         Self { board, orders, thread }
     }
 
@@ -153,9 +159,13 @@ impl Control {
         self.board.server().set_phase(Phase::Serving);
     }
 
-    fn stop(mut self) -> Duration {
+    fn stop(self) -> Duration {
+        self.obey(*b"s")
+    }
+
+    fn obey(mut self, order: [u8; 1]) -> Duration {
         let began = Instant::now();
-        self.orders.write_all(b"s").unwrap();
+        self.orders.write_all(&order).unwrap();
         self.thread.join().unwrap().unwrap();
         began.elapsed()
     }
@@ -262,7 +272,7 @@ fn a_control_process_that_takes_over_repeats_nothing() {
     };
     delivered(3);
     // It is killed, as far as its successor can see: nothing more is told.
-    let successor = Control::on(&receiver.url, board.clone());
+    let successor = Control::on(Some(&receiver.url), None, board.clone());
     board.slot(0).unwrap().set_state(WorkerState::Vacant);
     assert_eq!(receiver.next_kinds(2), ["readiness failed", "readiness failed"], "one of each");
     drop((control, successor));
@@ -283,4 +293,73 @@ fn a_process_that_ends_says_why_itself() {
     let began = Instant::now();
     send_failed_start(&options(&format!("http://{refused}")), "port 80 is taken");
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+/// Webhooks of a project that pass on what they are told.
+fn own(replaced: &[WebhookKind]) -> (OwnWebhooks, Receiver<String>) {
+    let (say, said) = mpsc::channel();
+    let tell = move |kind: WebhookKind, status: WebhookStatus, why: Option<&str>| {
+        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        let _ = say.send(format!("{} {}{why}", kind.as_str(), status.as_str()));
+    };
+    (OwnWebhooks { replaced: replaced.to_vec(), tell: Arc::new(tell) }, said)
+}
+
+fn heard(said: &Receiver<String>, count: usize) -> Vec<String> {
+    (0..count).map(|_| said.recv_timeout(PATIENCE).unwrap()).collect()
+}
+
+#[test]
+fn a_projects_own_webhooks_are_told_everything_and_take_over_what_they_replace() {
+    let receiver = Receiving::start(&[]);
+    let (own, said) = own(&[WebhookKind::Liveness]);
+    let control = Control::with(Some(&receiver.url), Some(own));
+    control.serve();
+    let healthy = ["startup succeeded", "liveness succeeded", "readiness succeeded"];
+    assert_eq!(heard(&said, 3), healthy);
+    assert_eq!(receiver.next_kinds(2), ["startup succeeded", "readiness succeeded"]);
+    control.board.slot(0).unwrap().set_state(WorkerState::Vacant);
+    assert_eq!(heard(&said, 1), ["readiness failed: worker 0 is not running"]);
+    assert_eq!(receiver.next_kinds(1), ["readiness failed"]);
+    control.board.server().set_phase(Phase::Stopping);
+    control.stop();
+    assert_eq!(heard(&said, 2), ["drain succeeded", "shutdown succeeded"]);
+}
+
+#[test]
+fn without_a_receiver_a_successor_knows_what_the_projects_own_webhooks_were_told() {
+    let (first, said) = own(&[]);
+    let control = Control::with(None, Some(first));
+    control.serve();
+    heard(&said, 3);
+    let board = control.board.clone();
+    let deadline = Instant::now() + PATIENCE;
+    while board.control().told(WebhookKind::Readiness).is_none() {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    control.obey(*b"r");
+    let (second, repeated) = own(&[]);
+    let successor = Control::on(None, Some(second), board.clone());
+    board.slot(0).unwrap().set_state(WorkerState::Vacant);
+    assert_eq!(heard(&repeated, 1), ["readiness failed: worker 0 is not running"]);
+    drop(successor);
+}
+
+#[test]
+fn a_projects_own_webhook_that_hangs_holds_the_end_for_less_than_two_seconds() {
+    let (entered, inside) = mpsc::channel();
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let tell = move |_: WebhookKind, _: WebhookStatus, _: Option<&str>| {
+        let _ = entered.send(());
+        let _ = gate.lock().unwrap().recv();
+    };
+    let own = OwnWebhooks { replaced: Vec::new(), tell: Arc::new(tell) };
+    let control = Control::with(None, Some(own));
+    control.serve();
+    inside.recv_timeout(PATIENCE).unwrap();
+    let took = control.stop();
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    drop(release);
 }

@@ -29,6 +29,7 @@ mod service;
 mod settled;
 mod stacks;
 mod transmission;
+mod webhooks;
 
 use pyo3::prelude::*;
 
@@ -43,6 +44,8 @@ mod _core {
     use crate::service::{flags, heed_signals, last_words, main, release_signals, serve};
     #[pymodule_export]
     use crate::settled::is_legacy;
+    #[pymodule_export]
+    use crate::webhooks::{post_webhook, shown_url};
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 

@@ -19,7 +19,7 @@ use pyo3::types::{PyDict, PyList};
 use crate::application::WsgiApplication;
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
-use crate::{again, check, logging};
+use crate::{again, check, logging, webhooks};
 
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
@@ -189,7 +189,10 @@ impl Service {
                     match exit(1) {}
                 })
             };
-            let server = Server::new(config).reload_as(program);
+            let url = config.webhook.as_ref().map(|webhook| webhook.url.clone());
+            let server = Server::new(config)
+                .own_webhooks(move || webhooks::collect(url.as_ref()))
+                .reload_as(program);
             server.run_forked(forking, preparation, checks, make).code()
         })
     }

@@ -75,7 +75,7 @@ impl WebhookStatus {
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
 pub struct ControlState {
-    /// By kind: the status that was last sent or given up.
+    /// By kind: the status that was last told or given up.
     told: [AtomicU32; WebhookKind::ALL.len()],
     waiting: AtomicU32,
     delivered: AtomicU64,
@@ -160,13 +160,18 @@ impl ControlState {
 
     /// Records the end of a webhook. Control process only.
     pub fn webhook_ended(&self, end: &WebhookEnd) {
-        self.told[end.kind as usize].store(end.status as u32, Ordering::Relaxed);
+        self.set_told(end.kind, end.status);
         self.last_status.store(end.status as u32, Ordering::Relaxed);
         self.last_answer.store(end.answer.unwrap_or(0).into(), Ordering::Relaxed);
         self.last_ns.store(end.at.as_nanos(), Ordering::Relaxed);
         self.last_kind.store(end.kind as u32 + 1, Ordering::Relaxed);
         let counter = if end.is_delivered() { &self.delivered } else { &self.given_up };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records news that only a project's own webhooks were told. Control process only.
+    pub fn set_told(&self, kind: WebhookKind, status: WebhookStatus) {
+        self.told[kind as usize].store(status as u32, Ordering::Relaxed);
     }
 
     /// Counts a webhook that found no place. Control process only.

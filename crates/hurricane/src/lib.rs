@@ -82,7 +82,10 @@ pub use values::{
     Workers,
 };
 
-pub use hurricane_control::{Check, CheckOutcome, Purpose, WebhookOptions, WebhookUrl};
+pub use hurricane_control::{
+    Check, CheckOutcome, OwnWebhooks, Purpose, Tell, WebhookKind, WebhookOptions, WebhookStatus,
+    WebhookUrl, post,
+};
 pub use hurricane_http::{Application, Limits, Request, Response, service};
 pub use hurricane_scoreboard::Scoreboard;
 pub use hurricane_worker::stand_back;

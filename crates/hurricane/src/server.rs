@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use hurricane_control::{Check, ControlOptions};
+use hurricane_control::{Check, ControlOptions, OwnWebhooks};
 use hurricane_http::{Application, Limits};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{IoChoice, Reserved, WorkerOptions, prove_ring};
@@ -73,13 +73,24 @@ enum StartError {
 pub struct Server {
     config: Config,
     checks: Vec<Check>,
+    own_webhooks: Box<CollectWebhooks>,
     program: Option<Program>,
 }
+
+/// Finds the webhooks that a project has written itself.
+type CollectWebhooks = dyn Fn() -> Option<OwnWebhooks>;
 
 impl Server {
     /// A server of this configuration, without checks.
     pub fn new(config: Config) -> Self {
-        Self { config, checks: Vec::new(), program: None }
+        Self { config, checks: Vec::new(), own_webhooks: Box::new(|| None), program: None }
+    }
+
+    /// Tells news to webhooks of the service's own as well, which `collect` finds in the process
+    /// that answers probes. Only for [`Server::run_forked`].
+    #[must_use]
+    pub fn own_webhooks(self, collect: impl Fn() -> Option<OwnWebhooks> + 'static) -> Self {
+        Self { own_webhooks: Box::new(collect), ..self }
     }
 
     /// Runs this program anew on SIGHUP, to load code that has changed. Only for
@@ -105,7 +116,7 @@ impl Server {
         let checks = self.checks;
         start(self.config, None, None, |parts| {
             let control = parts.clone();
-            let control = move |station| run_control(&control, checks.clone(), station);
+            let control = move |station| run_control(&control, checks.clone(), None, station);
             let parts = parts.clone();
             Launcher::Threads(Arc::new(move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
@@ -128,7 +139,7 @@ impl Server {
         checks: impl Fn() -> Vec<Check> + 'static,
         make: impl Fn(WorkerContext) -> A + 'static,
     ) -> Exit {
-        let registered = self.checks;
+        let (registered, own_webhooks) = (self.checks, self.own_webhooks);
         let (prepare, load) = preparation.map(|it| (it.run, it.load)).unzip();
         start(self.config, self.program, load, |parts| {
             let parts = parts.clone();
@@ -137,7 +148,8 @@ impl Server {
                     run_worker(&parts, (worker, slot), station, &make)
                 }
                 ChildRole::Control => {
-                    run_control(&parts, [registered.clone(), checks()].concat(), station)
+                    let checks = [registered.clone(), checks()].concat();
+                    run_control(&parts, checks, own_webhooks(), station)
                 }
                 ChildRole::Preparation => prepare
                     .as_ref()
@@ -216,7 +228,12 @@ fn wants_control(config: &Config) -> bool {
 }
 
 /// The one call into the control crate.
-fn run_control(parts: &Parts, mut checks: Vec<Check>, station: Station) -> Result<(), Failure> {
+fn run_control(
+    parts: &Parts,
+    mut checks: Vec<Check>,
+    own_webhooks: Option<OwnWebhooks>,
+    station: Station,
+) -> Result<(), Failure> {
     if parts.config.probe_port == ProbePort::Off {
         checks.clear();
     }
@@ -226,6 +243,7 @@ fn run_control(parts: &Parts, mut checks: Vec<Check>, station: Station) -> Resul
         limits: parts.config.verdict.clone(),
         checks,
         webhook: parts.config.webhook.clone(),
+        own_webhooks,
         server: parts.status.clone(),
     };
     hurricane_control::run(options, parts.board.clone(), station.orders)

@@ -32,4 +32,5 @@ urlpatterns = [
     path("mask", views.mask),
     path("threads", views.threads),
     path("frozen", views.frozen),
+    path("announce", views.announce),
 ]

@@ -269,3 +269,12 @@ def threads(_request: HttpRequest) -> StreamingHttpResponse:
 def frozen(_request: HttpRequest) -> HttpResponse:
     """How many objects the collector leaves alone since the fork."""
     return HttpResponse(str(gc.get_freeze_count()), content_type="text/plain")
+
+
+def announce(request: HttpRequest) -> HttpResponse:
+    """Sends a webhook of its own to a URL, as any code of a project may."""
+    from hurricane.webhooks.base import WebhookStatus
+    from stage.webhooks import Deployment
+
+    Deployment().run(url=request.GET["url"], status=WebhookStatus.WARNING, error_trace="by a view")
+    return HttpResponse("announced")

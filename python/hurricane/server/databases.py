@@ -38,8 +38,24 @@ def aliases() -> list[str]:
     ]
 
 
-def check_databases() -> None:
-    """Makes a round trip to each database; raises ``OperationalError`` naming the first lost."""
+def reach() -> None:
+    """Calls ``hurricane.server.check_databases``, which a project may have replaced.
+
+    One that says false instead of raising has found a lost database as well.
+    """
+    from django.db import OperationalError
+
+    from hurricane import server
+
+    if server.check_databases() is False:
+        raise OperationalError("hurricane.server.check_databases has returned False")
+
+
+def check_databases() -> bool:
+    """Makes a round trip to each database; raises ``OperationalError`` naming the first lost.
+
+    Returns true, for those who ask.
+    """
     from django.db import Error, OperationalError
 
     for alias in aliases():
@@ -47,6 +63,7 @@ def check_databases() -> None:
             round_trip(alias)
         except Error as error:
             raise OperationalError(f'database "{alias}": {error}') from error
+    return True
 
 
 def round_trip(alias: str) -> None:

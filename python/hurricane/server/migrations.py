@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hurricane import server
-from hurricane.server.databases import named, opened
+from hurricane.server.databases import aliases, named, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-DEFAULT_ALIAS = "default"
 # An advisory lock of PostgreSQL is a number: the bytes of a word that nobody else will choose.
 LOCK_NUMBER = int.from_bytes(b"hurrican", "big")
 # MySQL's locks are the whole server's; the database's name keeps two projects on it apart.
@@ -21,14 +20,16 @@ LOCK_NAME_LENGTH_MAX = 64
 LOCK_SECONDS = 0.5
 
 
-def count_migrations(alias: str = DEFAULT_ALIAS) -> int:
-    """How many migrations are pending on that database, over a connection of its own.
+def count_migrations(alias: str | None = None) -> int:
+    """How many migrations are pending on that database, over a connection of its own; or on all.
 
     Those of apps that the routers keep away from it do not count: nobody would apply them.
     """
     from django.db import router
     from django.db.migrations.executor import MigrationExecutor
 
+    if alias is None:
+        return sum(count_migrations(each) for each in aliases())
     with named(alias), opened(alias) as connection:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -11,16 +11,18 @@ Invariants:
 
 from __future__ import annotations
 
+import shlex
 import time
 import traceback
 from typing import TYPE_CHECKING, TypeVar
 
 from hurricane import server
 from hurricane.loader import describe
-from hurricane.server import loggers, migrations
+from hurricane.server import databases, loggers, migrations
 from hurricane.server.databases import aliases
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     Tell = Callable[[str], None]
@@ -55,9 +57,9 @@ def prepare(
     loggers.send_to(lines)
     try:
         if commands:
-            command_task(commands, tell)
+            run_commands(commands, tell)
         if check:
-            check_db_and_migrations(apply_migration=apply, tell=tell)
+            await_migrations(apply_migration=apply, tell=tell)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a project may raise anything
         sentence = str(error) if isinstance(error, PreparationError) else describe(error)
         cause = error.__cause__ or error
@@ -71,7 +73,44 @@ def silent(_text: str) -> None:
     """Tells nobody."""
 
 
-def command_task(commands: Sequence[Sequence[str]], tell: Tell = silent) -> None:
+def command_task(
+    commands: Sequence[Sequence[str]],
+    webhook_url: str | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> None:
+    """Runs management commands one after the other; raises what the first that fails has raised.
+
+    Each is a name and its arguments, or one text as it is typed in a shell. A failure is told to
+    ``webhook_url`` and stops ``loop``, where they are given.
+    """
+    try:
+        run_commands([words(command) for command in commands], silent)
+    except PreparationError as error:
+        cause = error.__cause__ or error
+        announce(cause, "failed", webhook_url, loop)
+        raise cause from None
+
+
+def words(command: Sequence[str]) -> Sequence[str]:
+    """A command's words, also of one that is a single text."""
+    return shlex.split(command[0]) if len(command) == 1 else command
+
+
+def announce(
+    error: BaseException,
+    status: str,
+    webhook_url: str | None,
+    loop: asyncio.AbstractEventLoop | None,
+) -> None:
+    """Tells a webhook why the start has failed, and stops the loop that was to serve."""
+    from hurricane.webhooks import StartupWebhook, WebhookStatus
+
+    trace = "".join(traceback.format_exception(error))
+    close_loop = loop is not None
+    StartupWebhook().run(webhook_url, WebhookStatus(status), trace, close_loop, loop)
+
+
+def run_commands(commands: Sequence[Sequence[str]], tell: Tell) -> None:
     """Runs management commands, each a name and its arguments, one after the other."""
     server.logger.info("Starting execution of management commands")
     for name, *arguments in commands:
@@ -101,15 +140,41 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
         raise PreparationError(f'command "{name}" has failed: {describe(error)}') from error
 
 
-def check_db_and_migrations(*, apply_migration: bool = False, tell: Tell = silent) -> None:
+def check_db_and_migrations(
+    webhook_url: str | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
+    apply_migration: bool = False,
+) -> None:
     """Returns when every database can be reached and has no migration pending.
 
-    With ``apply_migration`` pending migrations are applied; without, somebody else has to.
+    With ``apply_migration`` pending migrations are applied; without, somebody else has to. A
+    database that cannot be reached is waited for; any other failure is told to ``webhook_url``
+    and stops ``loop``, where they are given, and is raised.
     """
-    patiently(server.check_databases, "checking the databases", tell)
+    try:
+        await_migrations(apply_migration=apply_migration, tell=silent)
+    except Exception as error:  # noqa: BLE001 - a project's own check may raise anything
+        cause = (error.__cause__ if isinstance(error, PreparationError) else None) or error
+        announce(cause, "warning", webhook_url, loop)
+        raise cause from None
+
+
+def await_migrations(*, apply_migration: bool, tell: Tell) -> None:
+    """Returns when every database can be reached and has no migration pending."""
+    patiently(reach_databases, "checking the databases", tell)
     server.logger.info("Database was checked successfully")
     for alias in aliases():
         settle(alias, apply_migration=apply_migration, tell=tell)
+
+
+def reach_databases() -> None:
+    """Calls what checks them, which a project may have replaced; raises if one is lost."""
+    try:
+        databases.reach()
+    except Exception as error:
+        if not is_loss(error):
+            server.logger.warning("Database command execution has failed with %s", error)
+        raise
 
 
 def settle(alias: str, *, apply_migration: bool, tell: Tell) -> None:
@@ -155,14 +220,14 @@ def apply(alias: str, tell: Tell) -> None:
 
 def patiently(step: Callable[[], T], doing: str, tell: Tell) -> T:
     """Repeats a step until the databases that it needs can be reached; ``doing`` names it."""
-    from django.db import InterfaceError, OperationalError
-
     delay = RETRY_SECONDS_MIN
     said = ""
     while True:
         try:
             done = step()
-        except (InterfaceError, OperationalError) as error:
+        except Exception as error:
+            if not is_loss(error):
+                raise
             text = f"waiting for {one_line(error)}"
             if text != said:
                 server.logger.warning("%s", text)
@@ -174,6 +239,13 @@ def patiently(step: Callable[[], T], doing: str, tell: Tell) -> T:
             if said:
                 tell(doing)
             return done
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether it says that a database cannot be reached."""
+    from django.db import InterfaceError, OperationalError
+
+    return isinstance(error, InterfaceError | OperationalError)
 
 
 def counted(pending: int) -> str:

@@ -28,6 +28,7 @@ BARE_SETTINGS = frozenset(
         "CHECK_MIGRATIONS_APPLY",
         "COMMAND",
         "LIVENESS_PROBE",
+        "LOG_PROBES",
         "MAX_BODY_SIZE",
         "MAX_LIFETIME",
         "NO_PROBE",

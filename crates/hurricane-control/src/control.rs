@@ -5,7 +5,9 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use hurricane_http::Answered;
 use hurricane_scoreboard::Scoreboard;
 use tokio::io::AsyncReadExt;
 use tokio::task::LocalSet;
@@ -36,7 +38,12 @@ pub struct ControlOptions {
     pub own_webhooks: Option<OwnWebhooks>,
     /// Static part of `/status`: version, worker count and its reason, engine, ports.
     pub server: serde_json::Value,
+    /// Who is told of answers to probes, if anybody wants to know. Must not wait.
+    pub logged: Option<Logged>,
 }
+
+/// Takes what was answered, for the access log.
+pub type Logged = Arc<dyn Fn(&Answered<'_>) + Send + Sync>;
 
 /// Answers probes and runs checks on the calling thread, until the supervisor says stop (`s`
 /// on `orders`), says that a successor takes over (`r`), or is gone.
@@ -51,15 +58,15 @@ pub fn run(
     board: Scoreboard,
     orders: UnixStream,
 ) -> Result<(), ControlError> {
-    let ControlOptions { listeners, paths, limits, checks, webhook, own_webhooks, server } =
-        options;
+    let ControlOptions { listeners, paths, limits, checks, server, logged, .. } = options;
+    let (webhook, own_webhooks) = (options.webhook, options.own_webhooks);
     // Both end when they go out of scope; the log after the checks, which report to it.
     let health = HealthLog::start(board.clone(), limits.clone())?;
     let _runner = Runner::start(checks, &board, &health)?;
     let newsroom = (webhook.is_some() || own_webhooks.is_some())
         .then(|| Newsroom::start(webhook, own_webhooks, limits.clone(), &board))
         .transpose()?;
-    let desk = Desk { paths, limits, server, board };
+    let desk = Desk { paths, limits, server, board, logged };
     let ended = on_runtime(serve(listeners, desk, orders))?;
     if let (Some(newsroom), End::Server) = (newsroom, ended?) {
         newsroom.end();

@@ -42,7 +42,7 @@ mod webhook;
 
 pub use checks::{Check, CheckOutcome};
 pub use client::{Unsent, ask, post};
-pub use control::{ControlOptions, run};
+pub use control::{ControlOptions, Logged, run};
 pub use correspondent::{OwnWebhooks, Tell};
 pub use error::ControlError;
 pub use hurricane_scoreboard::{Purpose, WebhookKind, WebhookStatus};

@@ -14,8 +14,8 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hurricane_http::{
-    BodyLength, Head, HeadEncoder, HttpDate, Limits, RequestFacts, Response, ResponseBody,
-    ResponseError, TransferFraming, Version,
+    Answered, BodyLength, Head, HeadEncoder, HttpDate, Limits, RequestFacts, Response,
+    ResponseBody, ResponseError, TransferFraming, Version,
 };
 use hurricane_scoreboard::Scoreboard;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +24,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::control::Logged;
 use crate::route::{self, ProbePaths};
 use crate::verdict::VerdictLimits;
 
@@ -48,6 +49,7 @@ pub(crate) struct Desk {
     pub(crate) limits: VerdictLimits,
     pub(crate) server: serde_json::Value,
     pub(crate) board: Scoreboard,
+    pub(crate) logged: Option<Logged>,
 }
 
 /// Serves `listeners` until `stopped` resolves, then what is left in their accept queues. Returns
@@ -175,14 +177,16 @@ impl Drop for Leaving {
 async fn converse(mut stream: TcpStream, desk: &Desk) -> io::Result<()> {
     let deadline = Instant::now() + CONNECTION_TIMEOUT;
     let mut input = Vec::with_capacity(1024);
+    let mut asked = None;
     let (response, facts) = match timeout_at(deadline, read_head(&mut stream, &mut input)).await {
         Ok(Ok(Asked::Request(head))) => {
             let answer = route::answer(&head, &desk.paths, &desk.limits, &desk.server, &desk.board);
             let response = answer.unwrap_or_else(|| Response::text("not found").with_status(404));
             let path = String::from_utf8_lossy(head.path());
             tracing::debug!(method = head.method(), %path, status = response.status, "probe");
-            let is_head = head.method() == "HEAD";
-            (response, RequestFacts { version: head.version(), is_head, keep_alive: false })
+            let facts = RequestFacts::of(&head, false);
+            asked = Some((head, Instant::now()));
+            (response, facts)
         }
         Ok(Ok(Asked::Refused(response))) => (response, REFUSED),
         Err(_) if !input.is_empty() => {
@@ -196,6 +200,14 @@ async fn converse(mut stream: TcpStream, desk: &Desk) -> io::Result<()> {
         Ok(written) => written?,
         // The peer does not read: nothing is owed to it.
         Err(_) => return Ok(()),
+    }
+    if let Some(logged) = &desk.logged {
+        let (head, took) = match &asked {
+            Some((head, since)) => (Some(head), since.elapsed()),
+            None => (None, Duration::ZERO),
+        };
+        let peer = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
+        logged(&Answered { status: response.status, head, peer, took });
     }
     close(stream).await
 }

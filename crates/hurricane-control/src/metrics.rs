@@ -286,6 +286,12 @@ impl Scrape {
             None,
             self.sum(|slot| slot.shed),
         )?;
+        families.counter(
+            "hurricane_access_log_dropped",
+            "Lines of the access log that were dropped because nobody took them in time.",
+            None,
+            self.sum(|slot| slot.unlogged),
+        )?;
         let (queued, running) =
             (self.sum(|slot| slot.queued.into()), self.sum(|slot| slot.running.into()));
         families.gauge(

@@ -139,12 +139,15 @@ struct Totals {
     responses: Responses,
     refused: u64,
     shed: u64,
+    /// Lines of the access log that were dropped.
+    unlogged: u64,
 }
 
 impl Totals {
     fn over(slots: impl Iterator<Item = SlotReading>) -> Self {
         let (mut queued, mut running, mut connections, mut capacity) = (0, 0, 0, 0);
-        let (mut requests, mut refused, mut shed, mut classes) = (0, 0, 0, [0; 5]);
+        let (mut requests, mut classes) = (0, [0; 5]);
+        let (mut refused, mut shed, mut unlogged) = (0, 0, 0);
         for slot in slots {
             queued += u64::from(slot.queued);
             running += u64::from(slot.running);
@@ -155,12 +158,23 @@ impl Totals {
             requests += slot.requests;
             refused += slot.refused;
             shed += slot.shed;
+            unlogged += slot.unlogged;
             for (sum, count) in classes.iter_mut().zip(slot.responses) {
                 *sum += count;
             }
         }
         let responses = classes.into();
-        Self { queued, running, connections, capacity, requests, responses, refused, shed }
+        Self {
+            queued,
+            running,
+            connections,
+            capacity,
+            requests,
+            responses,
+            refused,
+            shed,
+            unlogged,
+        }
     }
 }
 
@@ -208,6 +222,8 @@ struct Worker {
     responses: Responses,
     refused: u64,
     shed: u64,
+    /// Lines of the access log that were dropped.
+    unlogged: u64,
 }
 
 impl Worker {
@@ -243,6 +259,7 @@ impl Worker {
             responses: reading.responses.into(),
             refused: reading.refused,
             shed: reading.shed,
+            unlogged: reading.unlogged,
         }
     }
 }
@@ -415,7 +432,7 @@ mod tests {
                 "stuck_seconds": 1.0, "interpreter_wait_seconds": 0.0, "hindrance": null, "engine": "io-uring",
                 "pin": 0, "memory_bytes": null, "requests": 1,
                 "responses": {"1xx": 0, "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0},
-                "refused": 0, "shed": 0,
+                "refused": 0, "shed": 0, "unlogged": 0,
             }])
         );
         assert_eq!(

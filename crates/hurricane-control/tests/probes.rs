@@ -67,6 +67,7 @@ impl Control {
                 webhook: None,
                 own_webhooks: None,
                 server: json!({"version": "0"}),
+                logged: None,
             };
             hurricane_control::run(options, shared, theirs).unwrap();
             ends.send(()).unwrap();

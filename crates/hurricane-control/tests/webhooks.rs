@@ -145,6 +145,7 @@ impl Control {
             webhook: url.map(options),
             own_webhooks: own,
             server: json!({}),
+            logged: None,
         };
         let shared = board.clone();
         let thread = std::thread::spawn(move || run(options, shared, theirs));

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answered;
 mod application;
 mod body;
 mod chunked;
@@ -22,6 +23,7 @@ mod response;
 mod span;
 mod target;
 
+pub use answered::Answered;
 pub use application::{Application, Service, service};
 pub use body::{Body, BodyDecoder, BodyProgress};
 pub use date::HttpDate;

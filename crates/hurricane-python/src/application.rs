@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hurricane::WorkerContext;
+use hurricane::{AccessLog, Answered, Line, WorkerContext};
 use hurricane_http::{Application, Reply, Request, Response, Rest, Written};
 use hurricane_scoreboard::{Monotonic, Slot, ThreadName};
 use nix::sys::pthread::pthread_self;
@@ -15,16 +15,17 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::gettid;
 use pyo3::prelude::*;
 
+use crate::access::Scribe;
 use crate::call::{Callee, call};
 use crate::environ::{Memory, Template};
 use crate::exchange::{Exchange, exchange};
 use crate::file_wrapper::FileWrapper;
 use crate::held::Budget;
-use crate::outbox::Outbox;
+use crate::outbox::{Finished, Outbox};
 use crate::pool::{Next, Pool};
 use crate::route::Routes;
 use crate::stacks;
-use crate::transmission::{Means, Parcel};
+use crate::transmission::Means;
 
 /// Stack of an application thread: what the interpreter's main thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -50,6 +51,9 @@ struct Shared {
     pool: Pool<Job>,
     outbox: Outbox,
     callee: Callee,
+    access: AccessLog,
+    /// Where lines of the access log are written in Python.
+    scribe: Option<Scribe>,
 }
 
 struct Job {
@@ -60,7 +64,11 @@ struct Job {
 
 impl WsgiApplication {
     /// Starts the threads of this worker.
-    pub(crate) fn start(context: &WorkerContext, application: &Py<PyAny>) -> PyResult<Self> {
+    pub(crate) fn start(
+        context: &WorkerContext,
+        application: &Py<PyAny>,
+        scribe: Option<Scribe>,
+    ) -> PyResult<Self> {
         let threads = context.threads.max(1);
         let means = Arc::new(Means {
             write_timeout: context.limits.write_timeout,
@@ -88,11 +96,17 @@ impl WsgiApplication {
             pool: Pool::new(threads, context.limits.queue_len_max),
             outbox: Outbox::default(),
             callee,
+            access: context.access.clone(),
+            scribe,
         });
         shared.slot().set_capacity(threads);
         for index in 0..threads {
             let shared = Arc::clone(&shared);
             spawn(format!("application-{index}"), move || shared.serve(index))?;
+        }
+        if let Some(scribe) = &shared.scribe {
+            Python::attach(|py| scribe.keep_asking(py, Monotonic::now()));
+            scribe.start()?;
         }
         let watched = Arc::clone(&shared);
         spawn("monitor".to_owned(), move || watched.monitor())?;
@@ -114,11 +128,13 @@ impl Application for WsgiApplication {
             if let Some(request) = request.take() {
                 let (exchange, waiting) = exchange(cx);
                 self.0.slot().request_queued();
-                if self.0.pool.push(Job { request, received: Monotonic::now(), exchange }).is_err()
-                {
+                let job = Job { request, received: Monotonic::now(), exchange };
+                if let Err(job) = self.0.pool.push(job) {
                     self.0.slot().request_dequeued();
                     self.0.slot().shed();
-                    return Poll::Ready(busy().into());
+                    let busy = busy();
+                    self.0.log_without_python(busy.status, &job);
+                    return Poll::Ready(busy.into());
                 }
                 answer = Some(waiting);
             }
@@ -158,7 +174,7 @@ impl Shared {
                 match self.pool.next(index) {
                     Next::Job(job) => self.run(py, (index, thread), job, &mut memory),
                     Next::Wait => {
-                        self.deliver(self.outbox.take());
+                        self.deliver(Some(py), self.outbox.take());
                         py.detach(|| self.pool.wait(index));
                     }
                 }
@@ -185,23 +201,70 @@ impl Shared {
         slot.request_began(began);
         let head = &request.head;
         slot.running_requests().begin(index, thread, head.method(), head.path(), began);
-        call(py, &self.callee, memory, (request, received), outlet, |parcel| {
+        if let Some(scribe) = &self.scribe {
+            scribe.keep_asking(py, began);
+        }
+        let asked = (&mut request, received);
+        call(py, &self.callee, memory, asked, outlet, |request, parcel| {
             let was_quick = Monotonic::now().since(began) < QUICK;
-            if !(was_quick && parcel.can_wait() && self.pool.has_waiting()) {
-                self.deliver(self.outbox.take());
-                self.deliver([(parcel, exchange)]);
-            } else if self.outbox.put(parcel, exchange) {
-                self.deliver(self.outbox.take());
+            let line = self.line(parcel.status, request, received);
+            let finished = Finished { parcel, exchange, line };
+            if !(was_quick && finished.parcel.can_wait() && self.pool.has_waiting()) {
+                self.deliver(Some(py), self.outbox.take());
+                self.deliver(Some(py), [finished]);
+            } else if self.outbox.put(finished) {
+                self.deliver(Some(py), self.outbox.take());
             }
         });
         slot.running_requests().end(index);
         slot.request_ended(Monotonic::now());
     }
 
-    fn deliver(&self, row: impl IntoIterator<Item = (Parcel, Exchange)>) {
-        for (parcel, exchange) in row {
+    /// Writes responses, then what is to be logged of them. `py`: this is a thread that holds the
+    /// interpreter lock.
+    fn deliver(&self, py: Option<Python<'_>>, row: impl IntoIterator<Item = Finished>) {
+        let mut lines = Vec::new();
+        for Finished { parcel, exchange, line } in row {
             let (written, wake) = parcel.deliver();
             exchange.complete(written, wake);
+            lines.extend(line);
+        }
+        for (mut line, received) in lines {
+            line.set_took(Monotonic::now().since(received));
+            match (py, &self.scribe) {
+                (Some(py), Some(scribe)) => scribe.write(py, &line),
+                _ => self.log(line),
+            }
+        }
+    }
+
+    /// What is to be logged of an answer, if anybody listens.
+    fn line(
+        &self,
+        status: u16,
+        request: &Request,
+        received: Monotonic,
+    ) -> Option<(Line, Monotonic)> {
+        // Nothing was sent of status 0.
+        (status > 0 && self.access.wants(status)).then(|| {
+            let peer = request.peer.map(|peer| peer.ip());
+            let head = Some(&request.head);
+            let answered = Answered { status, head, peer, took: Duration::ZERO };
+            (Line::of(&answered), received)
+        })
+    }
+
+    /// Logs an answer of the loop's.
+    fn log_without_python(&self, status: u16, job: &Job) {
+        if let Some((mut line, received)) = self.line(status, &job.request, job.received) {
+            line.set_took(Monotonic::now().since(received));
+            self.log(line);
+        }
+    }
+
+    fn log(&self, line: Line) {
+        if !self.access.write(line) {
+            self.slot().unlogged();
         }
     }
 
@@ -234,7 +297,7 @@ impl Shared {
             };
             self.pool.watch(patience, is_calm);
             self.pool.reinforce(look);
-            self.deliver(self.outbox.take_overdue());
+            self.deliver(None, self.outbox.take_overdue());
         }
     }
 

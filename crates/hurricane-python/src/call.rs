@@ -34,9 +34,9 @@ pub(crate) fn call(
     py: Python<'_>,
     callee: &Callee,
     memory: &mut Memory,
-    (mut request, received): (Request, Monotonic),
+    (request, received): (&mut Request, Monotonic),
     outlet: Outlet,
-    complete: impl FnOnce(Parcel),
+    complete: impl FnOnce(&Request, Parcel),
 ) {
     let facts = RequestFacts::of(&request.head, request.keep_alive);
     let means = Arc::clone(&callee.means);
@@ -44,17 +44,17 @@ pub(crate) fn call(
     let start = match Bound::new(py, StartResponse { transmission }) {
         Ok(start) => start,
         Err(error) => {
-            log(py, callee, &request, &error);
-            return complete(Parcel::nothing(outlet));
+            log(py, callee, request, &error);
+            return complete(request, Parcel::nothing(outlet));
         }
     };
     let mut result = None;
-    let outcome = run(py, callee, memory, &mut request, &start, &mut result);
+    let outcome = run(py, callee, memory, request, &start, &mut result);
     let file = match outcome {
         Ok(file) => file,
         Err(error) => {
             if !is_departure(py, &error, &start) {
-                log(py, callee, &request, &error);
+                log(py, callee, request, &error);
             }
             apologise(py, &start);
             None
@@ -71,11 +71,11 @@ pub(crate) fn call(
         }
         parcel
     };
-    complete(parcel);
+    complete(request, parcel);
     if let Some(result) = result
         && let Err(error) = close(&result)
     {
-        log(py, callee, &request, &error);
+        log(py, callee, request, &error);
     }
 }
 

@@ -9,6 +9,7 @@
 //! - An application's `close` is called on the thread that ran the application.
 //! - A request whose peer has left before its turn is not run.
 
+mod access;
 mod again;
 mod announced;
 mod application;

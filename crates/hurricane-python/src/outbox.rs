@@ -12,6 +12,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hurricane::Line;
+use hurricane_scoreboard::Monotonic;
+
 use crate::exchange::Exchange;
 use crate::transmission::Parcel;
 
@@ -20,34 +23,43 @@ const ROW_MAX: usize = 32;
 /// The longest that a thread keeps a response back, except while one request runs longer.
 const KEPT_BACK_MAX: Duration = Duration::from_micros(1500);
 
+/// A response that is finished and not yet written.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) parcel: Parcel,
+    pub(crate) exchange: Exchange,
+    /// What is logged once it is written, if anybody listens, and when the request had come.
+    pub(crate) line: Option<(Line, Monotonic)>,
+}
+
 /// The finished responses of a pool.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(Mutex<Row>);
 
 #[derive(Debug, Default)]
 struct Row {
-    parcels: Vec<(Parcel, Exchange)>,
+    parcels: Vec<Finished>,
     /// When the first of them was put in.
     since: Option<Instant>,
 }
 
 impl Outbox {
     /// Keeps a response back. True: it is time to write what is there.
-    pub(crate) fn put(&self, parcel: Parcel, exchange: Exchange) -> bool {
+    pub(crate) fn put(&self, finished: Finished) -> bool {
         let mut row = self.lock();
-        row.parcels.push((parcel, exchange));
+        row.parcels.push(finished);
         row.parcels.len() >= ROW_MAX || row.age() > KEPT_BACK_MAX
     }
 
     /// Takes what is there, to be written.
-    pub(crate) fn take(&self) -> Vec<(Parcel, Exchange)> {
+    pub(crate) fn take(&self) -> Vec<Finished> {
         let mut row = self.lock();
         row.since = None;
         std::mem::take(&mut row.parcels)
     }
 
     /// Takes what has been there for too long.
-    pub(crate) fn take_overdue(&self) -> Vec<(Parcel, Exchange)> {
+    pub(crate) fn take_overdue(&self) -> Vec<Finished> {
         let is_overdue = self.lock().since.is_some_and(|since| since.elapsed() > KEPT_BACK_MAX);
         if is_overdue { self.take() } else { Vec::new() }
     }

@@ -8,14 +8,15 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use hurricane::{
-    Args, Config, Forking, LogFormat, Logging, MANAGER_VARIABLES, Preparation, ProjectArgs,
-    Refusal, Server, TerminationLog, WorkerContext, errand,
+    AccessLog, Args, Config, Forking, LogFormat, Logging, MANAGER_VARIABLES, Preparation,
+    ProjectArgs, Refusal, Server, TerminationLog, WorkerContext, errand,
 };
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::access::Scribe;
 use crate::application::WsgiApplication;
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
@@ -164,6 +165,11 @@ impl Service {
             error.print(py);
             None
         });
+        let access = AccessLog::new(&config, true);
+        let scribe = Scribe::new(py, &access).unwrap_or_else(|error| {
+            error.print(py);
+            None
+        });
         py.detach(move || {
             let (interval, timeout) = (config.check_interval, config.check_timeout);
             let Self { application, preparation, checks, prepare_fork, .. } = self;
@@ -177,22 +183,32 @@ impl Service {
                 exit: Box::new(exit),
                 flush: Box::new(|| Python::attach(again::flush)),
             };
+            let checks_scribe = scribe.clone().filter(|_| config.log_probes);
             let checks = move || {
+                // The one call in the process that answers probes.
+                if let Some(scribe) = &checks_scribe
+                    && let Err(error) = scribe.start()
+                {
+                    tracing::error!(%error, "probes are not logged");
+                }
                 checks
                     .as_ref()
                     .map_or_else(Vec::new, |collect| check::collect(collect, interval, timeout))
             };
             let make = move |context: WorkerContext| {
                 let application = application.get().expect("workers start after it is loaded");
-                WsgiApplication::start(&context, application).unwrap_or_else(|error| {
-                    tracing::error!(%error, "the worker's threads cannot be started");
-                    match exit(1) {}
-                })
+                WsgiApplication::start(&context, application, scribe.clone()).unwrap_or_else(
+                    |error| {
+                        tracing::error!(%error, "the worker's threads cannot be started");
+                        match exit(1) {}
+                    },
+                )
             };
             let url = config.webhook.as_ref().map(|webhook| webhook.url.clone());
             let server = Server::new(config)
                 .own_webhooks(move || webhooks::collect(url.as_ref()))
-                .reload_as(program);
+                .reload_as(program)
+                .access_log(access);
             server.run_forked(forking, preparation, checks, make).code()
         })
     }

@@ -76,7 +76,7 @@ pub(crate) struct Parcel {
     share: Option<Share>,
     file: Option<File>,
     keep_alive: bool,
-    status: u16,
+    pub(crate) status: u16,
 }
 
 impl Parcel {

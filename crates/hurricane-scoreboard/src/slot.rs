@@ -98,6 +98,7 @@ pub struct Slot {
     responses: [AtomicU64; 5],
     refused: AtomicU64,
     shed: AtomicU64,
+    unlogged: AtomicU64,
 
     state: AtomicU32,
     engine: AtomicU32,
@@ -121,7 +122,7 @@ pub struct Slot {
 
 impl Slot {
     /// Readies the slot for a new worker. Called by the supervisor before it starts one. The
-    /// sums of earlier workers (requests, responses, refused, shed) go on.
+    /// sums of earlier workers (requests, responses, refused, shed, unlogged) go on.
     pub fn begin(&self, now: Monotonic) {
         self.requests_before.store(self.requests.load(Ordering::Relaxed), Ordering::Relaxed);
         self.memory_bytes.store(0, Ordering::Relaxed);
@@ -252,6 +253,11 @@ impl Slot {
         self.shed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A line of the access log was dropped: whoever reads the log is too slow.
+    pub fn unlogged(&self) {
+        self.unlogged.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Publishes the begin of the request that has run longest.
     pub fn set_oldest(&self, began: Monotonic) {
         self.oldest_ns.store(began.as_nanos(), Ordering::Relaxed);
@@ -310,6 +316,7 @@ impl Slot {
             responses: std::array::from_fn(|class| self.responses[class].load(Ordering::Relaxed)),
             refused: self.refused.load(Ordering::Relaxed),
             shed: self.shed.load(Ordering::Relaxed),
+            unlogged: self.unlogged.load(Ordering::Relaxed),
             requests_before: self.requests_before.load(Ordering::Relaxed),
             memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
             leaving: self.leaving.load(Ordering::Relaxed) != 0,
@@ -341,6 +348,7 @@ pub struct SlotReading {
     pub responses: [u64; 5],
     pub refused: u64,
     pub shed: u64,
+    pub unlogged: u64,
     pub requests_before: u64,
     pub memory_bytes: u64,
     pub leaving: bool,

@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hurricane_http::{
-    Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Outlet, Reply,
-    Request, RequestError, RequestFacts, Response, Version,
+    Answered, Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Outlet,
+    Reply, Request, RequestError, RequestFacts, Response, Version,
 };
 use hurricane_scoreboard::Monotonic;
 use monoio::io::Splitable;
@@ -25,7 +25,7 @@ use monoio::net::TcpStream;
 
 use crate::body::Spool;
 use crate::registry::{Entry, Waiting};
-use crate::response;
+use crate::response::{self, Sent};
 use crate::sink::Sink;
 use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, ReadDone, Source, source};
 use crate::tally::{Asked, Counted};
@@ -78,6 +78,8 @@ pub(crate) async fn serve<A: Application>(
         peer_finished: false,
         requests: 0,
         parser: HeadParser::default(),
+        received: None,
+        refused: None,
     };
     connection.live().await;
     connection.worker.connection_closed();
@@ -96,6 +98,10 @@ struct Connection<A, F> {
     /// Heads that were read so far.
     requests: usize,
     parser: HeadParser,
+    /// When the head of the present request was whole, if anybody wants to know.
+    received: Option<Instant>,
+    /// That head, once the request is refused for its body.
+    refused: Option<Head>,
 }
 
 impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
@@ -117,21 +123,51 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
 
     /// One request and its response; whether the connection lives on.
     async fn exchange(&mut self) -> Result<bool, Ending> {
+        self.received = None;
         let head = self.next_head().await?;
-        let body = self.receive_body(&head).await?;
+        self.received = self.is_timed(&head).then(Instant::now);
+        let body = match self.receive_body(&head).await {
+            Ok(body) => body,
+            Err(ending) => {
+                self.refused = Some(head);
+                return Err(ending);
+            }
+        };
         self.count_request();
         let keep_alive = head.keep_alive() && self.may_live_on();
         let facts = RequestFacts::of(&head, keep_alive);
         if let Some(response) = self.worker.reserved(&head) {
-            return self.respond(response, facts, Counted::No).await;
+            let sent = self.respond(response, facts, Counted::No).await?;
+            if self.worker.logs_reserved() {
+                self.log(sent.status, Some(&head));
+            }
+            return Ok(sent.keep_alive);
         }
         let counted = match A::USES_OUTLET {
             // It counts what it writes.
             true => Counted::Status,
             false => Counted::Answer(Asked::of(&head, self.worker.paths())),
         };
+        // Who writes itself logs itself.
+        let kept = (!A::USES_OUTLET && self.worker.logs()).then(|| head.clone());
         let reply = self.call(head, body, keep_alive).await?;
-        self.send(reply, facts, counted).await
+        let sent = self.send(reply, facts, counted).await?;
+        if kept.is_some() {
+            self.log(sent.status, kept.as_ref());
+        }
+        Ok(sent.keep_alive)
+    }
+
+    /// Whether the worker has to know how long an answer takes.
+    fn is_timed(&self, head: &Head) -> bool {
+        let may_answer = !A::USES_OUTLET || head.framing() != BodyFraming::None;
+        self.worker.logs() && (may_answer || self.worker.logs_reserved())
+    }
+
+    fn log(&self, status: u16, head: Option<&Head>) {
+        let peer = self.peer.map(|peer| peer.ip());
+        let took = self.received.map_or(Duration::ZERO, |received| received.elapsed());
+        self.worker.log(&Answered { status, head, peer, took });
     }
 
     fn count_request(&mut self) {
@@ -274,13 +310,13 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         reply: Reply,
         facts: RequestFacts,
         counted: Counted,
-    ) -> Result<bool, Ending> {
+    ) -> Result<Sent, Ending> {
         match reply {
             Reply::Response(response) => self.respond(response, facts, counted).await,
             Reply::Written(written) => {
                 let rest = written.rest;
                 response::write_rest(rest, &self.worker, &mut self.sink, &self.entry).await?;
-                self.settle(written.keep_alive).await
+                self.settle(written.status, written.keep_alive).await
             }
         }
     }
@@ -290,20 +326,20 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         response: Response,
         facts: RequestFacts,
         counted: Counted,
-    ) -> Result<bool, Ending> {
+    ) -> Result<Sent, Ending> {
         let keep_alive = facts.keep_alive && self.may_live_on();
         let how = (RequestFacts { keep_alive, ..facts }, counted);
-        let keep_alive =
+        let sent =
             response::write(response, how, &self.worker, &mut self.sink, &self.entry).await?;
-        self.settle(keep_alive).await
+        self.settle(sent.status, sent.keep_alive).await
     }
 
     /// What is written last on a connection waits for nothing more.
-    async fn settle(&mut self, keep_alive: bool) -> Result<bool, Ending> {
+    async fn settle(&mut self, status: u16, keep_alive: bool) -> Result<Sent, Ending> {
         if !keep_alive {
             self.sink.flush(&self.worker, &self.entry).await?;
         }
-        Ok(keep_alive)
+        Ok(Sent { status, keep_alive })
     }
 
     async fn refuse(&mut self, ending: &Ending) {
@@ -325,6 +361,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let response = Response::text(text + "\n").with_status(status);
         // The peer may be gone; then there is nobody to tell.
         let _ = self.respond(response, facts, Counted::Status).await;
+        let head = self.refused.take();
+        self.log(status, head.as_ref());
     }
 
     /// Sends our FIN, then reads a little of what the peer still sends: closing at once would

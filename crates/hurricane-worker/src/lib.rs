@@ -26,4 +26,4 @@ mod worker;
 pub use engine::{IoChoice, RingError, prove_ring};
 pub use life::{DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError, run};
 pub use policy::stand_back;
-pub use worker::{Reserved, WorkerOptions};
+pub use worker::{Logged, Reserved, WorkerOptions};

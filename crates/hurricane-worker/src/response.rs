@@ -19,14 +19,21 @@ use crate::worker::Worker;
 /// Bytes of a body that are copied behind its head, so that both go out in one write.
 const INLINE_BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Writes a response; returns whether the connection lives on.
+/// What has been written.
+pub(crate) struct Sent {
+    pub(crate) status: u16,
+    /// Whether the connection lives on.
+    pub(crate) keep_alive: bool,
+}
+
+/// Writes a response.
 pub(crate) async fn write<A>(
     response: Response,
     (facts, counted): (RequestFacts, Counted),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
-) -> io::Result<bool> {
+) -> io::Result<Sent> {
     let encoded = worker.with_date(|date| response.encode_head(&mut sink.pending, facts, date));
     let (framing, keep_alive, response) = match encoded {
         Ok((framing, keep_alive)) => (framing, keep_alive, response),
@@ -40,14 +47,15 @@ pub(crate) async fn write<A>(
             (framing, keep_alive, response)
         }
     };
-    let mut tally = Tally::new(counted, response.status, worker);
+    let status = response.status;
+    let mut tally = Tally::new(counted, status, worker);
     let written = write_body(response.body, (framing, &mut tally), worker, sink, entry).await;
     tally.count();
     let whole = written?;
     if sink.pending.len() > COLLECT_BYTES_MAX {
         sink.flush(worker, entry).await?;
     }
-    Ok(keep_alive && whole)
+    Ok(Sent { status, keep_alive: keep_alive && whole })
 }
 
 /// Writes what an application that writes itself has left.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hurricane_http::{Head, HttpDate, Limits, Response};
+use hurricane_http::{Answered, Head, HttpDate, Limits, Response};
 use hurricane_scoreboard::{Monotonic, Paths, Scoreboard, Slot, WorkerState};
 use monoio::io::{CancelHandle, Canceller};
 
@@ -14,6 +14,10 @@ use crate::registry::Registry;
 
 /// Answers a request on the loop, before the application sees it (probes on the app port).
 pub type Reserved = Arc<dyn Fn(&Head) -> Option<Response> + Send + Sync>;
+
+/// Takes what the worker itself has answered, for the access log: refusals, reserved requests, and
+/// what an application answers that does not write itself. Called on the loop: must not wait.
+pub type Logged = Arc<dyn Fn(&Answered<'_>) + Send + Sync>;
 
 /// What a worker runs with.
 #[derive(Clone)]
@@ -28,6 +32,10 @@ pub struct WorkerOptions {
     pub shares_listener: bool,
     /// Requests that the application does not see.
     pub reserved: Option<Reserved>,
+    /// Who is told of answers, if anybody wants to know.
+    pub logged: Option<Logged>,
+    /// Whether that includes answers to reserved requests.
+    pub logs_reserved: bool,
 }
 
 /// A loop that has beaten within this time hears of a connection soon.
@@ -113,6 +121,22 @@ impl<A> Worker<A> {
 
     pub(crate) fn reserved(&self, head: &Head) -> Option<Response> {
         self.options.reserved.as_ref().and_then(|answer| answer(head))
+    }
+
+    /// Whether answers are told to anybody.
+    pub(crate) fn logs(&self) -> bool {
+        self.options.logged.is_some()
+    }
+
+    pub(crate) fn logs_reserved(&self) -> bool {
+        self.options.logs_reserved
+    }
+
+    /// Tells of an answer. To be called once it is written, or in the buffer that is next.
+    pub(crate) fn log(&self, answered: &Answered<'_>) {
+        if let Some(logged) = &self.options.logged {
+            logged(answered);
+        }
     }
 
     pub(crate) fn with_date<R>(&self, render: impl FnOnce(&HttpDate) -> R) -> R {

@@ -12,9 +12,9 @@ use hurricane_control::WebhookUrl;
 
 use crate::recycle::WorkerMemory;
 use crate::values::{
-    Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, Workers, bytes,
-    duration, host, management_command, mebibytes, mode, number, path, port, socket_path, switch,
-    webhook_url, worker_memory, workers,
+    AccessLogValue, Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin,
+    Workers, bytes, duration, host, management_command, mebibytes, mode, number, path, port,
+    socket_path, switch, webhook_url, worker_memory, workers,
 };
 
 /// Address that stands for "every address of this host", IPv6 and IPv4.
@@ -284,6 +284,24 @@ pub struct Args {
         ignore_case = true
     )]
     pub compat: Compat,
+
+    /// Who writes a line for each answer: python, the logger hurricane.server.access (or structlog);
+    /// native, the server itself, on stderr; auto is python, but native with --log-format json
+    #[arg(
+        long,
+        env = "HURRICANE_ACCESS_LOG",
+        value_name = "WRITER",
+        default_value = "auto",
+        ignore_case = true
+    )]
+    pub access_log: AccessLogValue,
+
+    /// Have lines for probes in the access log too
+    #[arg(long, env = "HURRICANE_LOG_PROBES", value_name = "BOOLEAN",
+          action = ArgAction::Set, num_args = 0..=1,
+          require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = switch)]
+    pub log_probes: bool,
 
     /// How log lines look on stderr; auto is human
     #[arg(

@@ -18,7 +18,7 @@ use crate::cli::Args;
 use crate::recycle::Recycling;
 use crate::termination::TerminationLog;
 use crate::values::{
-    Compat, DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers,
+    AccessLogValue, Compat, DrainReadinessValue, Io, LogFormat, LogLevel, Pin, WORKERS_MAX, Workers,
 };
 
 /// How long to go on accepting after SIGTERM in a pod: endpoints are withdrawn meanwhile.
@@ -112,6 +112,10 @@ pub struct Config {
     pub check_timeout: Duration,
     /// Whose behaviour counts where ours was changed on purpose.
     pub compat: Compat,
+    /// Who writes a line for each answer.
+    pub access_log: AccessLogValue,
+    /// Whether probes have such lines too.
+    pub log_probes: bool,
     /// How log lines look.
     pub log_format: LogFormat,
     /// The least important log line.
@@ -183,6 +187,8 @@ impl Config {
             check_interval: args.check_interval,
             check_timeout: args.check_timeout,
             compat: args.compat,
+            access_log: args.access_log,
+            log_probes: args.log_probes,
             log_format: args.log_format,
             log_level: args.log_level,
             termination_log: TerminationLog::at(args.termination_log.clone()),

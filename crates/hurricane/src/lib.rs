@@ -37,6 +37,7 @@
 //!   that it can fork at any time.
 //! - A start that fails says why in one sentence, and exits with a code of [`exit`].
 
+mod access;
 mod backoff;
 mod child;
 mod cli;
@@ -62,6 +63,7 @@ mod usage;
 mod values;
 mod watch;
 
+pub use access::{AccessLog, Handover, Heard, Line, Severity};
 pub use cli::{Args, Flag, PreparationArgs, ProjectArgs, Surroundings, flags};
 pub use config::{Config, ConfigError, ProbePort};
 pub use examination::stacks::stack_signal;
@@ -78,15 +80,15 @@ pub use server::{Server, WorkerContext, keep};
 pub use termination::TerminationLog;
 pub use usage::{Refusal, Serve, console, parse, project};
 pub use values::{
-    Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin, WORKERS_MAX,
-    Workers,
+    AccessLogValue, Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin,
+    WORKERS_MAX, Workers,
 };
 
 pub use hurricane_control::{
     Check, CheckOutcome, OwnWebhooks, Purpose, Tell, WebhookKind, WebhookOptions, WebhookStatus,
     WebhookUrl, post,
 };
-pub use hurricane_http::{Application, Limits, Request, Response, service};
+pub use hurricane_http::{Answered, Application, Limits, Request, Response, service};
 pub use hurricane_scoreboard::Scoreboard;
 pub use hurricane_worker::stand_back;
 

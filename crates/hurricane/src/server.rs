@@ -4,13 +4,15 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hurricane_control::{Check, ControlOptions, OwnWebhooks};
-use hurricane_http::{Application, Limits};
+use hurricane_http::{Answered, Application, Limits};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
-use hurricane_worker::{IoChoice, Reserved, WorkerOptions, prove_ring};
+use hurricane_worker::{IoChoice, Logged, Reserved, WorkerOptions, prove_ring};
 use serde_json::{Value, json};
 
+use crate::access::{AccessLog, Line};
 use crate::child::{Failure, with_causes};
 use crate::config::{Config, ProbePort};
 use crate::examination::stacks::stack_signal;
@@ -29,6 +31,10 @@ use crate::reload::program::Program;
 use crate::signal::Signals;
 use crate::supervisor::{ControlSeat, End, Seat, Supervisor};
 use crate::usage::defaults;
+use crate::values::AccessLogValue;
+
+/// How long a process that ends may still write lines about answers.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// What an application is made from, on the worker that will call it.
 #[derive(Clone, Debug)]
@@ -47,6 +53,9 @@ pub struct WorkerContext {
     pub limits: Limits,
     /// Application threads that the worker may have.
     pub threads: usize,
+    /// Where lines about answers go: those of an application that writes itself are its own to
+    /// write.
+    pub access: AccessLog,
     /// Everything else.
     pub config: Arc<Config>,
 }
@@ -75,6 +84,7 @@ pub struct Server {
     checks: Vec<Check>,
     own_webhooks: Box<CollectWebhooks>,
     program: Option<Program>,
+    access: AccessLog,
 }
 
 /// Finds the webhooks that a project has written itself.
@@ -83,7 +93,9 @@ type CollectWebhooks = dyn Fn() -> Option<OwnWebhooks>;
 impl Server {
     /// A server of this configuration, without checks.
     pub fn new(config: Config) -> Self {
-        Self { config, checks: Vec::new(), own_webhooks: Box::new(|| None), program: None }
+        let access = AccessLog::new(&config, false);
+        let own_webhooks = Box::new(|| None);
+        Self { config, checks: Vec::new(), own_webhooks, program: None, access }
     }
 
     /// Tells news to webhooks of the service's own as well, which `collect` finds in the process
@@ -91,6 +103,12 @@ impl Server {
     #[must_use]
     pub fn own_webhooks(self, collect: impl Fn() -> Option<OwnWebhooks> + 'static) -> Self {
         Self { own_webhooks: Box::new(collect), ..self }
+    }
+
+    /// Hands lines about answers over to whoever takes them out of this log again.
+    #[must_use]
+    pub fn access_log(self, access: AccessLog) -> Self {
+        Self { access, ..self }
     }
 
     /// Runs this program anew on SIGHUP, to load code that has changed. Only for
@@ -114,7 +132,10 @@ impl Server {
         make: impl Fn(WorkerContext) -> A + Send + Sync + 'static,
     ) -> Exit {
         let checks = self.checks;
-        start(self.config, None, None, |parts| {
+        if self.config.access_log == AccessLogValue::Python {
+            tracing::warn!("--access-log python needs a Python application; use native");
+        }
+        start(self.config, None, (None, self.access), |parts| {
             let control = parts.clone();
             let control = move |station| run_control(&control, checks.clone(), None, station);
             let parts = parts.clone();
@@ -141,7 +162,7 @@ impl Server {
     ) -> Exit {
         let (registered, own_webhooks) = (self.checks, self.own_webhooks);
         let (prepare, load) = preparation.map(|it| (it.run, it.load)).unzip();
-        start(self.config, self.program, load, |parts| {
+        start(self.config, self.program, (load, self.access), |parts| {
             let parts = parts.clone();
             let work = move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
@@ -169,12 +190,20 @@ struct Parts {
     shares_listener: bool,
     /// Static part of `/status`.
     status: Value,
+    access: AccessLog,
 }
 
 impl Parts {
-    fn new(config: Config, board: Scoreboard, outlook: &Outlook, listeners: &Listeners) -> Self {
+    fn new(
+        config: Config,
+        board: Scoreboard,
+        outlook: &Outlook,
+        listeners: &Listeners,
+        access: AccessLog,
+    ) -> Self {
         let status = status(&config, outlook, addresses(listeners));
-        Self { config: Arc::new(config), board, shares_listener: listeners.is_shared(), status }
+        let shares_listener = listeners.is_shared();
+        Self { config: Arc::new(config), board, shares_listener, status, access }
     }
 }
 
@@ -199,6 +228,8 @@ fn run_worker<A: Application>(
         pin,
         shares_listener: parts.shares_listener,
         reserved: (config.probe_port == ProbePort::Integrated).then(|| reserved(parts)),
+        logged: logged(parts, Some(slot)),
+        logs_reserved: config.log_probes,
     };
     let context = WorkerContext {
         index,
@@ -207,11 +238,29 @@ fn run_worker<A: Application>(
         stacks: stacks.map(|file| process::answer_with_end_of_stacks(stack_signal(), file)),
         limits: config.limits.clone(),
         threads: config.threads,
+        access: parts.access.clone(),
         config: Arc::clone(config),
     };
     let application = || make(context);
-    hurricane_worker::run(options, listener, &parts.board, slot, orders, application)
-        .map_err(Failure::from)
+    let ended = hurricane_worker::run(options, listener, &parts.board, slot, orders, application);
+    parts.access.flush(LAST_LINES);
+    ended.map_err(Failure::from)
+}
+
+/// Takes what was answered where no line about it may wait; lines that are dropped are counted in
+/// the worker's slot.
+fn logged(parts: &Parts, slot: Option<usize>) -> Option<Logged> {
+    let Parts { access, board, .. } = parts.clone();
+    access.is_on().then(|| {
+        Arc::new(move |answered: &Answered<'_>| {
+            if access.wants(answered.status)
+                && !access.write(Line::of(answered))
+                && let Some(slot) = slot.and_then(|slot| board.slot(slot))
+            {
+                slot.unlogged();
+            }
+        }) as Logged
+    })
 }
 
 /// Probes on the application's port.
@@ -245,15 +294,17 @@ fn run_control(
         webhook: parts.config.webhook.clone(),
         own_webhooks,
         server: parts.status.clone(),
+        logged: if parts.config.log_probes { logged(parts, None) } else { None },
     };
-    hurricane_control::run(options, parts.board.clone(), station.orders)
-        .map_err(|error| Failure::Other(with_causes(&error)))
+    let ended = hurricane_control::run(options, parts.board.clone(), station.orders);
+    parts.access.flush(LAST_LINES);
+    ended.map_err(|error| Failure::Other(with_causes(&error)))
 }
 
 fn start(
     mut config: Config,
     program: Option<Program>,
-    load: Option<Load>,
+    (load, access): (Option<Load>, AccessLog),
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Exit {
     let is_reload = errand::is_trial() || errand::is_succession();
@@ -274,8 +325,8 @@ fn start(
         tracing::warn!("{warning}");
     }
     let ended = match received {
-        Some(received) => go_on(config, &outlook, program, received, launcher),
-        None => supervise(config, &outlook, program, load, launcher),
+        Some(received) => go_on(config, &outlook, program, (received, access), launcher),
+        None => supervise(config, &outlook, program, (load, access), launcher),
     };
     end(ended, &last_words)
 }
@@ -304,7 +355,7 @@ fn supervise(
     config: Config,
     outlook: &Outlook,
     program: Option<Program>,
-    load: Option<Load>,
+    (load, access): (Option<Load>, AccessLog),
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Result<End, StartError> {
     process::raise_open_files();
@@ -315,7 +366,7 @@ fn supervise(
     }
     let board = Scoreboard::new(config.workers_max.get())?;
     let addresses = addresses(&listeners);
-    let parts = Parts::new(config, board, outlook, &listeners);
+    let parts = Parts::new(config, board, outlook, &listeners, access);
     let config = &*parts.config;
     let launcher = launcher(&parts);
     let seats = bound.workers.into_iter().map(Seat::new).collect();
@@ -343,14 +394,14 @@ fn go_on(
     config: Config,
     outlook: &Outlook,
     program: Option<Program>,
-    received: Received,
+    (received, access): (Received, AccessLog),
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Result<End, StartError> {
     let signals = Signals::take_over(&received.handover.blocked).map_err(StartError::Signals)?;
     let board = received.board()?;
     let listeners = Listeners::adopt(&config, &received.handover.listening);
     Passed::forget();
-    let parts = Parts::new(config, board, outlook, &listeners);
+    let parts = Parts::new(config, board, outlook, &listeners, access);
     let launcher = launcher(&parts);
     let seats = Seat::all_of(&received).map_err(StartError::Handover)?;
     let control = ControlSeat::of(&received).map_err(StartError::Handover)?;
@@ -385,6 +436,7 @@ pub fn keep() -> Exit {
     Logging::new(config.log_format, config.log_level).install();
     let outlook = Outlook { engine: Engine::Unknown, reason: String::new() };
     let last_words = LastWords::of_reload(&config);
+    let received = (received, AccessLog::default());
     end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing), &last_words)
 }
 

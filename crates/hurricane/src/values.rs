@@ -97,6 +97,20 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who writes a line for each answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub enum AccessLogValue {
+    /// Python where it has somebody who listens; the server, if all lines are to be JSON.
+    Auto,
+    /// Python's logging or structlog.
+    Python,
+    /// The server, on stderr.
+    Native,
+    /// Nobody.
+    Off,
+}
+
 /// The least important event that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum LogLevel {

@@ -34,8 +34,15 @@ impl Harness {
         make: fn() -> A,
     ) -> Self {
         let board = Scoreboard::new(1).unwrap();
-        let options =
-            WorkerOptions { limits, io, pin: None, shares_listener: false, reserved: None };
+        let options = WorkerOptions {
+            limits,
+            io,
+            pin: None,
+            shares_listener: false,
+            reserved: None,
+            logged: None,
+            logs_reserved: false,
+        };
         Self::in_slot((board, 0), options, listener.into(), make)
     }
 

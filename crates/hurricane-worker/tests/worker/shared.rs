@@ -38,8 +38,15 @@ impl Shared {
         let workers = (0..count)
             .map(|slot| {
                 let limits = Limits::default();
-                let options =
-                    WorkerOptions { limits, io, pin: None, shares_listener: true, reserved: None };
+                let options = WorkerOptions {
+                    limits,
+                    io,
+                    pin: None,
+                    shares_listener: true,
+                    reserved: None,
+                    logged: None,
+                    logs_reserved: false,
+                };
                 let own = listener.try_clone().unwrap();
                 Harness::in_slot((board.clone(), slot), options, own, peer)
             })

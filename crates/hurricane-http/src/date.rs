@@ -30,6 +30,11 @@ impl HttpDate {
         }
     }
 
+    /// The second that it stands for.
+    pub fn unix_seconds(&self) -> u64 {
+        self.unix_seconds
+    }
+
     /// `Sun, 06 Nov 1994 08:49:37 GMT`
     pub fn as_bytes(&self) -> &[u8; 29] {
         &self.text

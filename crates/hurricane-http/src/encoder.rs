@@ -173,15 +173,10 @@ impl<'a> HeadEncoder<'a> {
             self.field(b"Date", date.as_bytes());
         }
         if !self.has_server {
-            self.out.extend_from_slice(b"Server: hurricane\r\n");
+            self.out.extend_from_slice(SERVER);
         }
         let lives_on = facts.keep_alive && !self.close && framing != TransferFraming::Close;
-        if !lives_on {
-            self.out.extend_from_slice(b"Connection: close\r\n");
-        } else if facts.version == Version::Http10 {
-            self.out.extend_from_slice(b"Connection: keep-alive\r\n");
-        }
-        self.out.extend_from_slice(b"\r\n");
+        end(self.out, RequestFacts { keep_alive: lives_on, ..facts });
         Ok((framing, lives_on))
     }
 
@@ -200,6 +195,27 @@ impl<'a> HeadEncoder<'a> {
         }
     }
 }
+
+/// Ends a head whose other lines, the one that frames the body too, are there: adds Date, Server
+/// and `Connection`. For heads that are made of lines known to be valid.
+pub fn end_head(out: &mut Vec<u8>, facts: RequestFacts, date: &HttpDate) {
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(date.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(SERVER);
+    end(out, facts);
+}
+
+fn end(out: &mut Vec<u8>, facts: RequestFacts) {
+    if !facts.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if facts.version == Version::Http10 {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+const SERVER: &[u8] = b"Server: hurricane\r\n";
 
 /// What the encoder does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

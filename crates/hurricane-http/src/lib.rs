@@ -27,7 +27,7 @@ pub use answered::Answered;
 pub use application::{Application, Service, service};
 pub use body::{Body, BodyDecoder, BodyProgress};
 pub use date::HttpDate;
-pub use encoder::{CONTINUE, FINAL_CHUNK, HeadEncoder, chunk_prefix};
+pub use encoder::{CONTINUE, FINAL_CHUNK, HeadEncoder, chunk_prefix, end_head};
 pub use error::{RequestError, ResponseError};
 pub use head::HeadParser;
 pub use limits::Limits;

@@ -13,6 +13,9 @@ Prepare: TypeAlias = Callable[
     [list[list[str]], bool, bool, Callable[[str], None], Callable[[int, str], None] | None],
     tuple[str, str] | None,
 ]
+# Path of the URLs; where below it files of which directory are; names that change with their
+# content; whether they are the project's own; whether somebody works on them.
+FileMount: TypeAlias = tuple[str, list[tuple[str, str]], list[str], bool, bool]
 Check: TypeAlias = tuple[str, Purpose, Callable[[], Outcome]]
 
 class Flag(TypedDict):
@@ -40,6 +43,7 @@ def serve(
     argv: list[str],
     settings: dict[str, str],
     prepare: Prepare,
+    mounts: Callable[[bool, bool], list[FileMount]],
     checks: Callable[[], list[Check]],
     prepare_fork: Callable[[], None],
     project: str,
@@ -49,8 +53,10 @@ def serve(
     ``argv`` holds the flags that were typed, without a program's name. ``settings`` maps a flag
     as ``port``, ``PORT`` or ``HURRICANE_PORT`` to a value that loses against ``argv`` and wins
     against the environment. Where flags ask for it ``prepare`` is called before ``load``, in a
-    process of its own; without, what ``load`` raises is raised here. ``checks`` is called once in
-    the process that answers probes; ``prepare_fork`` in the supervisor each time before it forks.
+    process of its own; without, what ``load`` raises is raised here. ``mounts`` is called after
+    ``load``, if static files or uploads are to be served: whether these, whether those. ``checks``
+    is called once in the process that answers probes; ``prepare_fork`` in the supervisor each time
+    before it forks.
     """
 
 def last_words(argv: list[str], settings: dict[str, str], reason: str) -> None:

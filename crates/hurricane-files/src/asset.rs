@@ -47,18 +47,12 @@ pub(crate) struct Rendered {
 
 impl Asset {
     pub(crate) fn new(mount: &Mount, name: &[u8], findings: Findings, seen: u64) -> Rc<Self> {
-        let name = match &mount.index {
-            Some(index) if name.is_empty() || name.ends_with(b"/") => {
-                [name, index.as_bytes()].concat()
-            }
-            _ => name.to_vec(),
-        };
         let varies = findings.representations.len() > 1;
-        let media_type = media_type::of(&name);
+        let media_type = media_type::of(name);
         let render = |found| Rendered::new(found, &media_type, varies);
         Rc::new(Self {
             rendered: findings.representations.into_iter().map(render).collect(),
-            freshness: mount.freshness.line(&name),
+            freshness: mount.freshness.line(name),
             seen: Cell::new(seen),
             is_steady: findings.is_steady,
         })

@@ -1,6 +1,6 @@
 //! The files that a worker serves: its mounts, and what it keeps of them in memory.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ use crate::search::{Outcome, Refused, Search};
 
 /// What nobody has asked for in this time is forgotten; no file stays open for longer.
 const IDLE_NANOS: u64 = 10_000_000_000;
+/// How often it is looked for what is idle.
+const FORGET_NANOS: u64 = 1_000_000_000;
 /// Bytes of a path that is kept; there are no longer names of files.
 const PATH_BYTES_MAX: usize = 4096;
 /// About how large a file is, for the size of the table.
@@ -47,9 +49,14 @@ pub enum Settled {
 pub struct Files {
     /// The longest prefix first.
     mounts: Vec<Arc<Mount>>,
-    kept: RefCell<Cache<Box<[u8]>, Rc<Asset>, Weight, RandomState>>,
+    kept: RefCell<Kept>,
     memory_bytes_max: u64,
+    /// When idle ones are forgotten next.
+    forget_at: Cell<u64>,
 }
+
+/// By the path of the URL as it is sent.
+type Kept = Cache<Box<[u8]>, Rc<Asset>, Weight, RandomState>;
 
 #[derive(Clone, Debug)]
 struct Weight;
@@ -75,7 +82,7 @@ impl Files {
             DefaultLifecycle::default(),
         );
         let memory_bytes_max = file_bytes_max.min(memory_bytes_max) as u64;
-        Self { mounts, kept: RefCell::new(kept), memory_bytes_max }
+        Self { mounts, kept: RefCell::new(kept), memory_bytes_max, forget_at: Cell::new(0) }
     }
 
     /// Whether there is nothing to serve.
@@ -130,7 +137,7 @@ impl Files {
                 return Settled::Refused(refused);
             }
         };
-        let asset = Asset::new(&search.mount, search.relative.as_bytes(), findings, now);
+        let asset = Asset::new(&search.mount, search.wanted().as_bytes(), findings, now);
         // A path that is spelled in another way would be kept once for each spelling.
         if asset.is_steady && search.relative.is_canonical() && path.len() <= PATH_BYTES_MAX {
             kept.insert(path.into(), Rc::clone(&asset));
@@ -142,6 +149,10 @@ impl Files {
 
     /// Forgets what nobody has asked for lately; to be called now and then.
     pub fn forget_idle(&self, now: u64) {
+        if now < self.forget_at.get() {
+            return;
+        }
+        self.forget_at.set(now.saturating_add(FORGET_NANOS));
         let is_used = |asset: &Rc<Asset>| now.saturating_sub(asset.seen.get()) < IDLE_NANOS;
         let mut kept = self.kept.borrow_mut();
         if !kept.is_empty() {

@@ -47,8 +47,8 @@ pub enum HandingError {
 pub struct Handed {
     /// The status code of the answer.
     pub status: u16,
-    /// Lines of the head that the file tells of itself.
-    pub lines: Vec<u8>,
+    /// What the file tells of itself.
+    pub fields: Vec<(&'static str, Vec<u8>)>,
     /// The type that its name stands for.
     pub media_type: String,
     /// What is sent; nothing of it after a 304, 412 or 416.
@@ -110,25 +110,27 @@ fn relative(mount: &Mount, named: Named<'_>) -> Option<Relative> {
 }
 
 fn answer(rendered: Rendered, media_type: String, head: &Head) -> Handed {
-    let mut lines = Vec::with_capacity(256);
+    let mut fields = Vec::with_capacity(4);
     let len = rendered.stamp.len;
     let (status, part) = match judge(head, &rendered.entity()) {
         Verdict::Full => (200, Some((0, len))),
         Verdict::Part(range) => {
-            let said = format!("Content-Range: bytes {}-{}/{len}\r\n", range.first, range.last);
-            lines.extend_from_slice(said.as_bytes());
+            let place = format!("bytes {}-{}/{len}", range.first, range.last);
+            fields.push(("Content-Range", place.into_bytes()));
             (206, Some((range.first, range.len())))
         }
         Verdict::NotModified => (304, None),
         Verdict::Failed => (412, None),
         Verdict::Unsatisfiable => {
-            lines.extend_from_slice(format!("Content-Range: bytes */{len}\r\n").as_bytes());
+            fields.push(("Content-Range", format!("bytes */{len}").into_bytes()));
             (416, None)
         }
     };
     if status < 400 {
-        lines.extend_from_slice(&rendered.validators);
-        lines.extend_from_slice(b"Accept-Ranges: bytes\r\n");
+        let entity = rendered.entity();
+        fields.push(("Last-Modified", entity.last_modified.to_vec()));
+        fields.push(("ETag", entity.etag.to_vec()));
+        fields.push(("Accept-Ranges", b"bytes".to_vec()));
     }
     let part = match (part, rendered.source) {
         (Some((offset, len)), Source::File(file)) => {
@@ -136,5 +138,5 @@ fn answer(rendered: Rendered, media_type: String, head: &Head) -> Handed {
         }
         _ => None,
     };
-    Handed { status, lines, media_type, part }
+    Handed { status, fields, media_type, part }
 }

@@ -37,4 +37,4 @@ pub use handed::{Handed, HandingError, Named, hand_out};
 pub use mount::{Audience, Mount, MountError, Root};
 pub use path::{PathError, Relative};
 pub use range::{ByteRange, Ranged, ranged};
-pub use search::{Findings, Outcome, Refused, Search, WouldWait};
+pub use search::{Findings, Outcome, Refused, Search, WouldWait, is_in_memory};

@@ -13,8 +13,10 @@ pub(crate) fn of(name: &[u8]) -> String {
     let Some(guessed) = ending.and_then(|ending| mime_guess::from_ext(ending).first()) else {
         return UNKNOWN.to_owned();
     };
-    let is_text = guessed.type_() == mime::TEXT || guessed.subtype() == mime::JAVASCRIPT;
-    if is_text && guessed.get_param(mime::CHARSET).is_none() {
+    if guessed.subtype() == mime::JAVASCRIPT {
+        return "text/javascript; charset=utf-8".to_owned();
+    }
+    if guessed.type_() == mime::TEXT && guessed.get_param(mime::CHARSET).is_none() {
         return format!("{guessed}; charset=utf-8");
     }
     guessed.to_string()

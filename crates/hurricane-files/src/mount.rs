@@ -27,7 +27,8 @@ pub struct Root {
 /// A prefix of URLs and the directories behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    prefix: String,
+    /// As [`Mount::new`] has made it.
+    pub prefix: String,
     /// The first that has a file gives it.
     pub roots: Vec<Root>,
     /// Who may ask.

@@ -1,6 +1,7 @@
 //! A look for a file and the other codings of it, on the loop if nothing has to be waited for, else
 //! on a thread that may wait.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::AsFd;
@@ -159,11 +160,16 @@ impl Search {
         self.run(Patience::Disk).unwrap_or_else(|errno| Outcome::Refused(Refused::because(errno)))
     }
 
+    /// The name of the file: of a directory that of its index.
+    pub(crate) fn wanted(&self) -> Cow<'_, Relative> {
+        match &self.mount.index {
+            Some(index) if self.relative.is_directory() => Cow::Owned(self.relative.join(index)),
+            _ => Cow::Borrowed(&self.relative),
+        }
+    }
+
     fn run(&self, patience: Patience) -> Result<Outcome, Errno> {
-        let relative = match &self.mount.index {
-            Some(index) if self.relative.is_directory() => &self.relative.join(index),
-            _ => &self.relative,
-        };
+        let relative = &*self.wanted();
         let (directory, below, file, stat) = match self.original(relative, patience) {
             Err(Errno::NOENT | Errno::NOTDIR) if self.relative.is_directory() => {
                 return self.directory_itself(patience);
@@ -286,6 +292,16 @@ impl Search {
         }
         unreachable!("the last attempt returns")
     }
+}
+
+/// Whether sending these bytes of a file would not wait for a disk, as far as can be told without
+/// reading them: the kernel reads ahead, so the last of them comes last.
+pub fn is_in_memory(file: &File, offset: u64, len: usize) -> bool {
+    let last = offset.saturating_add(len.saturating_sub(1) as u64);
+    let mut room = [0];
+    // File systems that cannot be asked (overlayfs) are taken at their best.
+    let mut room = [IoSliceMut::new(&mut room)];
+    !matches!(preadv2(file.as_fd(), &mut room, last, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))
 }
 
 /// Reads up to `len` bytes; fewer when the file has become shorter.

@@ -28,6 +28,10 @@ pub struct Limits {
     /// Bytes of finished responses that a worker holds for slow peers, all together; beyond,
     /// threads of the application wait for their peers themselves.
     pub response_memory_bytes_max: usize,
+    /// Bytes of files that a worker keeps in memory, all together.
+    pub file_memory_bytes_max: usize,
+    /// Bytes of a file that is kept in memory; longer ones are sent from where they are.
+    pub file_in_memory_bytes_max: usize,
     /// Open connections of one worker.
     pub connections_max: usize,
     /// Requests of one worker that wait for an application thread; more are answered 503.
@@ -62,6 +66,8 @@ impl Default for Limits {
             trailer_bytes_max: 8 * 1024,
             refused_body_bytes_max: 256 * 1024,
             response_memory_bytes_max: 64 * 1024 * 1024,
+            file_memory_bytes_max: 32 * 1024 * 1024,
+            file_in_memory_bytes_max: 64 * 1024,
             connections_max: 16 * 1024,
             queue_len_max: 1024,
             head_timeout: Duration::from_secs(30),

@@ -22,12 +22,31 @@ pub(crate) struct Announced {
 impl Announced {
     /// A plain answer of the server's own.
     pub(crate) fn plain(status: u16) -> Self {
-        let mut announced = Self { status, ..Self::default() };
-        announced.text.extend_from_slice(b"Content-Type");
-        let name_end = announced.text.len();
-        announced.text.extend_from_slice(b"text/plain; charset=utf-8");
-        announced.ends.push((name_end, announced.text.len()));
+        let mut announced = Self::empty(status);
+        announced.add(b"Content-Type", b"text/plain; charset=utf-8");
         announced
+    }
+
+    /// An answer without a field.
+    pub(crate) fn empty(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// Adds a field.
+    pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.text.extend_from_slice(name);
+        let name_end = self.text.len();
+        self.text.extend_from_slice(value);
+        self.ends.push((name_end, self.text.len()));
+    }
+
+    /// Names and values in order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |(name_end, end)| {
+            let begin = std::mem::replace(&mut start, *end);
+            (&self.text[begin..*name_end], &self.text[*name_end..*end])
+        })
     }
 
     /// Reads the arguments of `start_response`.
@@ -94,10 +113,8 @@ impl Announced {
         date: &HttpDate,
     ) -> Result<(TransferFraming, bool), ResponseError> {
         let mut encoder = HeadEncoder::new(out, self.status, &self.reason)?;
-        let mut start = 0;
-        for (name_end, end) in &self.ends {
-            encoder.header(&self.text[start..*name_end], &self.text[*name_end..*end])?;
-            start = *end;
+        for (name, value) in self.fields() {
+            encoder.header(name, value)?;
         }
         encoder.finish(length, facts, date)
     }

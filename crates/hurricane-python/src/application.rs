@@ -90,7 +90,8 @@ impl WsgiApplication {
                 .unbind();
             let application = application.clone_ref(py);
             let routes = Routes::of_application(py);
-            PyResult::Ok(Callee { application, template, means, routes, logger })
+            let mounts = context.config.sendfile_mounts();
+            PyResult::Ok(Callee { application, template, means, routes, mounts, logger })
         })?;
         let shared = Arc::new(Shared {
             pool: Pool::new(threads, context.limits.queue_len_max),

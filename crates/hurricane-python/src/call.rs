@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hurricane::Mount;
 use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts};
 use hurricane_scoreboard::Monotonic;
 use pyo3::exceptions::PyTypeError;
@@ -12,6 +13,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::announced::Announced;
 use crate::environ::{Memory, Template, environ};
 use crate::file_wrapper::FileWrapper;
+use crate::handing::{InPlace, hand_over};
 use crate::input::Input;
 use crate::respond::StartResponse;
 use crate::route::Routes;
@@ -23,6 +25,8 @@ pub(crate) struct Callee {
     pub(crate) template: Template,
     pub(crate) means: Arc<Means>,
     pub(crate) routes: Routes,
+    /// Directories of files that the application may name in place of a body.
+    pub(crate) mounts: Vec<Mount>,
     /// The logger that the application's exceptions go to.
     pub(crate) logger: Py<PyAny>,
 }
@@ -99,6 +103,14 @@ fn run<'py>(
         transmission.count_under(callee.routes.find(paths, &environ, &request.head, status));
     }
     let returned = &*result.insert(returned?);
+    if !callee.mounts.is_empty() {
+        let transmission = &mut start.borrow_mut().transmission;
+        match hand_over(py, &callee.mounts, &request.head, transmission)? {
+            InPlace::Nothing => {}
+            InPlace::File(file) => return Ok(file),
+            InPlace::Refusal => return Ok(None),
+        }
+    }
     if let Ok(wrapper) = returned.cast_exact::<FileWrapper>()
         && let Some(file) = wrapper.get().regular_file(py)
     {

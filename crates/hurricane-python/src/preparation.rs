@@ -4,6 +4,7 @@ use hurricane::{PreparationArgs, Scoreboard};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
+use crate::mounts::ProjectMounts;
 use crate::service::{LoadedOnce, set};
 
 /// Management commands and migrations, in a process of their own.
@@ -61,16 +62,23 @@ fn log(level: i32, text: &str) {
 pub(crate) struct Load {
     pub(crate) load: Py<PyAny>,
     pub(crate) application: LoadedOnce,
+    pub(crate) mounts: ProjectMounts,
 }
 
 impl Load {
     pub(crate) fn run(self) -> Result<(), String> {
-        Python::attach(|py| match self.load.call0(py) {
-            Ok(loaded) => {
-                set(&self.application, loaded);
-                Ok(())
+        Python::attach(|py| {
+            let loaded = self.load.call0(py).and_then(|loaded| {
+                self.mounts.find(py)?;
+                Ok(loaded)
+            });
+            match loaded {
+                Ok(loaded) => {
+                    set(&self.application, loaded);
+                    Ok(())
+                }
+                Err(error) => Err(error.value(py).to_string()),
             }
-            Err(error) => Err(error.value(py).to_string()),
         })
     }
 }

@@ -18,6 +18,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::access::Scribe;
 use crate::application::WsgiApplication;
+use crate::mounts::{FoundMounts, ProjectMounts};
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
 use crate::{again, check, logging, webhooks};
@@ -51,26 +52,31 @@ pub(crate) fn serve(
     argv: Vec<OsString>,
     settings: HashMap<String, String>,
     prepare: Py<PyAny>,
+    mounts: Py<PyAny>,
     checks: Py<PyAny>,
     prepare_fork: Py<PyAny>,
     project: String,
 ) -> PyResult<u8> {
-    let ProjectArgs { args, preparation } = match project_args(argv, settings) {
+    let ProjectArgs { args, files, preparation } = match project_args(argv, settings) {
         Ok(args) => args,
         Err(refusal) => return Ok(refusal.report().code()),
     };
     Settled { compat: args.compat }.keep();
     let application = Arc::new(OnceLock::new());
+    let find_mounts = ProjectMounts::new(mounts, files, args.files.clone());
+    let mounts = find_mounts.found();
     // What a reload loads is prepared already.
     let preparation = if preparation.is_empty() || !errand::is_done() {
         set(&application, load.call0(py)?);
+        find_mounts.find(py)?;
         None
     } else {
-        let load = Load { load, application: Arc::clone(&application) };
+        let load = Load { load, application: Arc::clone(&application), mounts: find_mounts };
         Some((Prepare { prepare, args: preparation }, load))
     };
     let (checks, prepare_fork) = (Some(checks), Some(prepare_fork));
-    Ok(Service { application, preparation, checks, prepare_fork, project }.run(py, &args))
+    let service = Service { application, mounts, preparation, checks, prepare_fork, project };
+    Ok(service.run(py, &args))
 }
 
 fn project_args(
@@ -119,7 +125,8 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
     set(&application, loaded.unbind());
     let project = asked.application;
     let (preparation, checks, prepare_fork) = (None, None, None);
-    let service = Service { application, preparation, checks, prepare_fork, project };
+    let mounts = FoundMounts::default();
+    let service = Service { application, mounts, preparation, checks, prepare_fork, project };
     Ok(service.run(py, &asked.args))
 }
 
@@ -133,6 +140,8 @@ pub(crate) fn set(application: &LoadedOnce, loaded: Py<PyAny>) {
 
 struct Service {
     application: LoadedOnce,
+    /// The project's files.
+    mounts: FoundMounts,
     /// What comes before the first worker: then the application is loaded after it.
     preparation: Option<(Prepare, Load)>,
     /// Called in the process that answers probes.
@@ -172,7 +181,7 @@ impl Service {
         });
         py.detach(move || {
             let (interval, timeout) = (config.check_interval, config.check_timeout);
-            let Self { application, preparation, checks, prepare_fork, .. } = self;
+            let Self { application, mounts, preparation, checks, prepare_fork, .. } = self;
             let preparation = preparation.map(|(prepare, load)| Preparation {
                 run: Box::new(move |board| prepare.run(board, is_bridged)),
                 load: Box::new(move || load.run()),
@@ -204,9 +213,11 @@ impl Service {
                     },
                 )
             };
+            let mounts = move || mounts.get().cloned().unwrap_or_default();
             let url = config.webhook.as_ref().map(|webhook| webhook.url.clone());
             let server = Server::new(config)
                 .own_webhooks(move || webhooks::collect(url.as_ref()))
+                .mount(mounts)
                 .reload_as(program)
                 .access_log(access);
             server.run_forked(forking, preparation, checks, make).code()

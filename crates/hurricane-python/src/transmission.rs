@@ -220,6 +220,11 @@ impl Transmission {
         self.announced = Some(announced);
     }
 
+    /// What was announced last.
+    pub(crate) fn announced(&self) -> Option<&Announced> {
+        self.announced.as_ref()
+    }
+
     pub(crate) fn has_announced(&self) -> bool {
         self.announced.is_some()
     }

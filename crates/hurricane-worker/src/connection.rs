@@ -36,7 +36,7 @@ use crate::worker::Worker;
 const HALF_CLOSE: Duration = Duration::from_millis(50);
 
 /// Why a connection ends, or a request is refused.
-enum Ending {
+pub(crate) enum Ending {
     /// The peer has ended, or a wait for it.
     Closed,
     /// The request breaks a rule.
@@ -85,11 +85,11 @@ pub(crate) async fn serve<A: Application>(
     connection.worker.connection_closed();
 }
 
-struct Connection<A, F> {
-    worker: Rc<Worker<A>>,
-    entry: Rc<Entry>,
+pub(crate) struct Connection<A, F> {
+    pub(crate) worker: Rc<Worker<A>>,
+    pub(crate) entry: Rc<Entry>,
     source: Source<F>,
-    sink: Sink,
+    pub(crate) sink: Sink,
     /// None of a Unix domain socket; the same of `local`.
     peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
@@ -143,6 +143,16 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             }
             return Ok(sent.keep_alive);
         }
+        if let Some(files) = self.worker.files()
+            && let Some(mount) = files.mount_of(head.path())
+        {
+            let mount = Arc::clone(mount);
+            let sent = self.serve_file(&head, mount, facts).await?;
+            if self.worker.logs() {
+                self.log(sent.status, Some(&head));
+            }
+            return Ok(sent.keep_alive);
+        }
         let counted = match A::USES_OUTLET {
             // It counts what it writes.
             true => Counted::Status,
@@ -160,7 +170,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
 
     /// Whether the worker has to know how long an answer takes.
     fn is_timed(&self, head: &Head) -> bool {
-        let may_answer = !A::USES_OUTLET || head.framing() != BodyFraming::None;
+        let may_answer =
+            !A::USES_OUTLET || head.framing() != BodyFraming::None || self.worker.files().is_some();
         self.worker.logs() && (may_answer || self.worker.logs_reserved())
     }
 
@@ -177,7 +188,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         }
     }
 
-    fn may_live_on(&self) -> bool {
+    pub(crate) fn may_live_on(&self) -> bool {
         self.worker.keeps_alive() && !self.entry.peer.is_closing()
     }
 
@@ -321,7 +332,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         }
     }
 
-    async fn respond(
+    pub(crate) async fn respond(
         &mut self,
         response: Response,
         facts: RequestFacts,
@@ -335,7 +346,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     }
 
     /// What is written last on a connection waits for nothing more.
-    async fn settle(&mut self, status: u16, keep_alive: bool) -> Result<Sent, Ending> {
+    pub(crate) async fn settle(&mut self, status: u16, keep_alive: bool) -> Result<Sent, Ending> {
         if !keep_alive {
             self.sink.flush(&self.worker, &self.entry).await?;
         }

@@ -16,6 +16,8 @@ use io_uring::{IoUring, opcode};
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
+use crate::disk::Disk;
+
 /// Which engine the user wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IoChoice {
@@ -210,8 +212,11 @@ pub(crate) fn start(choice: IoChoice) -> Result<Started, LoopError> {
             Err(error) => Some(error),
         },
     };
-    let runtime =
-        RuntimeBuilder::<LegacyDriver>::new().enable_timer().build().map_err(LoopError::Epoll)?;
+    let runtime = RuntimeBuilder::<LegacyDriver>::new()
+        .enable_timer()
+        .attach_thread_pool(Box::<Disk>::default())
+        .build()
+        .map_err(LoopError::Epoll)?;
     Ok(Started { runtime: Loop::Epoll(runtime), engine: Engine::Epoll, refused })
 }
 
@@ -223,6 +228,7 @@ fn start_ring() -> Result<Runtime<TimeDriver<IoUringDriver>>, RingError> {
                 .with_entries(entries)
                 .uring_builder(flags.builder())
                 .enable_timer()
+                .attach_thread_pool(Box::<Disk>::default())
                 .build()
         })
     };

@@ -12,7 +12,9 @@
 
 mod body;
 mod connection;
+mod disk;
 mod engine;
+mod files;
 mod life;
 mod listener;
 mod policy;

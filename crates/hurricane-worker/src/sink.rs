@@ -1,34 +1,55 @@
 //! The writing side of a connection.
 
-use std::io;
-use std::os::fd::AsFd;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
+use hurricane_files::is_in_memory;
 use hurricane_http::File;
 use monoio::buf::{IoBuf, Slice};
 use monoio::io::{AsyncWriteRent, OwnedWriteHalf};
 use monoio::net::TcpStream;
 use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
 use nix::sys::sendfile::sendfile64;
+use nix::sys::socket::{MsgFlags, send, sendmsg};
 
+use crate::disk;
 use crate::registry::{Entry, Waiting};
 use crate::worker::Worker;
 
-/// Bytes of a file given to the socket in one call: few enough that a page cache miss does not
-/// hold the loop for long.
+/// Bytes of a file given to the socket in one call.
 const FILE_SLICE_BYTES: usize = 256 * 1024;
+/// Bytes that a connection sends before others have their turn.
+const TURN_BYTES: usize = 1024 * 1024;
+/// A write that neither waits nor raises SIGPIPE.
+const AT_ONCE: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 /// Bytes that are collected before they are written although more responses could follow.
 pub(crate) const COLLECT_BYTES_MAX: usize = 64 * 1024;
+
+/// A part of an open file.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) file: Arc<std::fs::File>,
+    /// First byte.
+    pub(crate) offset: u64,
+    /// Number of bytes.
+    pub(crate) len: u64,
+}
 
 pub(crate) struct Sink {
     half: OwnedWriteHalf<TcpStream>,
     /// Encoded bytes that are not yet written.
     pub(crate) pending: Vec<u8>,
+    /// The socket's flag, which `sendfile` looks at.
+    is_nonblocking: bool,
 }
 
 impl Sink {
     pub(crate) fn new(half: OwnedWriteHalf<TcpStream>) -> Self {
-        Self { half, pending: Vec::new() }
+        Self { half, pending: Vec::new(), is_nonblocking: false }
     }
 
     /// Writes what is pending; the buffer is used again.
@@ -79,40 +100,110 @@ impl Sink {
         Ok(rest.into_inner())
     }
 
-    /// Sends a part of a file behind what is pending, without copying it through the process.
-    /// Fails with `UnexpectedEof` when the file turns out to be shorter.
+    /// Writes bytes that are long enough not to be copied behind what is pending, in one call as far
+    /// as the socket takes them.
+    pub(crate) async fn write_behind<A>(
+        &mut self,
+        bytes: Bytes,
+        worker: &Worker<A>,
+        entry: &Entry,
+    ) -> io::Result<()> {
+        let parts = [IoSlice::new(&self.pending), IoSlice::new(&bytes)];
+        let sent = match sendmsg::<()>(entry.socket().as_raw_fd(), &parts, &[], AT_ONCE, None) {
+            Ok(sent) => sent,
+            Err(nix::Error::EAGAIN | nix::Error::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        let sent_of_bytes = sent.saturating_sub(self.pending.len());
+        self.pending.drain(..sent.min(self.pending.len()));
+        if sent_of_bytes == bytes.len() {
+            return Ok(());
+        }
+        self.write(Bytes::slice(&bytes, sent_of_bytes..), worker, entry).await
+    }
+
+    /// Sends a file of the application's; see [`Sink::send_part`].
     pub(crate) async fn send_file<A>(
         &mut self,
         file: File,
         worker: &Worker<A>,
         entry: &Entry,
     ) -> io::Result<()> {
-        self.flush(worker, entry).await?;
-        set_nonblocking(entry)?;
-        let mut offset = i64::try_from(file.offset).map_err(io::Error::other)?;
-        let mut left = file.len;
+        let File { file, offset, len } = file;
         // A hint for the kernel; some file systems do not take it.
         let _ = posix_fadvise(
-            file.file.as_fd(),
-            offset,
-            i64::try_from(left).unwrap_or(0),
+            file.as_fd(),
+            i64::try_from(offset).unwrap_or(0),
+            i64::try_from(len).unwrap_or(0),
             PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL,
         );
+        self.send_part(Part { file: Arc::new(file), offset, len }, worker, entry).await
+    }
+
+    /// Sends a part of a file behind what is pending, without copying it through the process.
+    /// Fails with `UnexpectedEof` when the file turns out to be shorter.
+    pub(crate) async fn send_part<A>(
+        &mut self,
+        part: Part,
+        worker: &Worker<A>,
+        entry: &Entry,
+    ) -> io::Result<()> {
+        self.send_ahead(entry)?;
+        self.flush(worker, entry).await?;
+        self.set_nonblocking(entry)?;
+        let mut offset = i64::try_from(part.offset).map_err(io::Error::other)?;
+        let mut left = part.len;
+        let mut turn = TURN_BYTES;
         while left > 0 {
             let count = usize::try_from(left).unwrap_or(usize::MAX).min(FILE_SLICE_BYTES);
-            match sendfile64(entry.socket(), file.file.as_fd(), Some(&mut offset), count) {
+            // A page cache miss would hold the loop.
+            let at = offset.unsigned_abs();
+            if !is_in_memory(&part.file, at, count) {
+                entry.wait(Waiting::Write, worker.now(), worker.limits());
+                disk::warm(Arc::clone(&part.file), at, count).await?;
+            }
+            match sendfile64(entry.socket(), part.file.as_fd(), Some(&mut offset), count) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(sent) => left -= sent as u64,
+                Ok(sent) => {
+                    left -= sent as u64;
+                    turn = turn.saturating_sub(sent);
+                }
                 Err(nix::Error::EAGAIN) => {
                     entry.wait(Waiting::Write, worker.now(), worker.limits());
                     self.writable().await?;
                     if entry.has_expired() {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
+                    turn = TURN_BYTES;
                 }
                 Err(nix::Error::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
+            if turn == 0 && left > 0 {
+                // A reader that is as fast as we are is not alone.
+                yield_now().await;
+                turn = TURN_BYTES;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives what is pending to the socket without waiting, to be sent together with what follows.
+    fn send_ahead(&mut self, entry: &Entry) -> io::Result<()> {
+        let more = AT_ONCE | MsgFlags::from_bits_retain(libc::MSG_MORE);
+        match send(entry.socket().as_raw_fd(), &self.pending, more) {
+            Ok(sent) => drop(self.pending.drain(..sent)),
+            Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn set_nonblocking(&mut self, entry: &Entry) -> io::Result<()> {
+        if !self.is_nonblocking {
+            let flags = OFlag::from_bits_retain(fcntl(entry.socket(), FcntlArg::F_GETFL)?);
+            fcntl(entry.socket(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+            self.is_nonblocking = true;
         }
         Ok(())
     }
@@ -132,8 +223,15 @@ impl Sink {
     }
 }
 
-fn set_nonblocking(entry: &Entry) -> io::Result<()> {
-    let flags = OFlag::from_bits_retain(fcntl(entry.socket(), FcntlArg::F_GETFL)?);
-    fcntl(entry.socket(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-    Ok(())
+/// Lets the other connections have their turn.
+async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hurricane_files::{Files, Mount};
 use hurricane_http::{Answered, Head, HttpDate, Limits, Response};
 use hurricane_scoreboard::{Monotonic, Paths, Scoreboard, Slot, WorkerState};
 use monoio::io::{CancelHandle, Canceller};
@@ -36,6 +37,8 @@ pub struct WorkerOptions {
     pub logged: Option<Logged>,
     /// Whether that includes answers to reserved requests.
     pub logs_reserved: bool,
+    /// Directories whose files the application is not asked for.
+    pub mounts: Vec<Mount>,
 }
 
 /// A loop that has beaten within this time hears of a connection soon.
@@ -61,6 +64,8 @@ pub(crate) enum Orders {
 pub(crate) struct Worker<A> {
     pub(crate) application: A,
     options: WorkerOptions,
+    /// None without a mount.
+    files: Option<Files>,
     board: Scoreboard,
     /// Below `board.slots()`.
     slot: usize,
@@ -86,8 +91,12 @@ impl<A> Worker<A> {
         board: Scoreboard,
         slot: usize,
     ) -> Self {
+        let limits = &options.limits;
+        let (all, one) = (limits.file_memory_bytes_max, limits.file_in_memory_bytes_max);
+        let files = Files::new(&options.mounts, all, one);
         Self {
             application,
+            files: Some(files).filter(|files| !files.is_empty()),
             options,
             board,
             slot,
@@ -139,6 +148,10 @@ impl<A> Worker<A> {
         }
     }
 
+    pub(crate) fn files(&self) -> Option<&Files> {
+        self.files.as_ref()
+    }
+
     pub(crate) fn with_date<R>(&self, render: impl FnOnce(&HttpDate) -> R) -> R {
         render(&self.date.borrow())
     }
@@ -171,6 +184,9 @@ impl<A> Worker<A> {
     pub(crate) fn sweep(&self) {
         let stopping = self.orders.get() == Orders::Stop;
         self.registry.sweep(self.now(), stopping, self.limits());
+        if let Some(files) = &self.files {
+            files.forget_idle(self.now().as_nanos());
+        }
     }
 
     /// Whether connections may live on after their next answer.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, CommandFactory, Parser};
 use hurricane_control::WebhookUrl;
 
+use crate::file_args::{FileArgs, ProjectFileArgs};
 use crate::recycle::WorkerMemory;
 use crate::values::{
     AccessLogValue, Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin,
@@ -328,6 +329,10 @@ pub struct Args {
     #[arg(long, env = "HURRICANE_TERMINATION_LOG", value_name = "PATH")]
     pub termination_log: Option<PathBuf>,
 
+    /// Files that the server serves itself.
+    #[command(flatten)]
+    pub files: FileArgs,
+
     /// What the environment says beyond flags; filled by [`crate::parse`].
     #[arg(skip)]
     pub surroundings: Surroundings,
@@ -341,6 +346,9 @@ pub struct ProjectArgs {
     /// The flags of every server.
     #[command(flatten)]
     pub args: Args,
+    /// Its files that the server serves itself.
+    #[command(flatten)]
+    pub files: ProjectFileArgs,
     /// What happens before it serves.
     #[command(flatten)]
     pub preparation: PreparationArgs,

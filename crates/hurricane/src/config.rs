@@ -9,6 +9,7 @@ use hurricane_cpu::{
     Bound, CgroupVersion, CpuSet, MilliCpus, Origin, PinMode, PinPlan, Survey, pin_plan,
     worker_count,
 };
+use hurricane_files::{Audience, Mount};
 use hurricane_http::Limits;
 use hurricane_worker::IoChoice;
 use nix::unistd::gethostname;
@@ -106,6 +107,8 @@ pub struct Config {
     pub backlog: usize,
     /// Limits of connections and requests.
     pub limits: Limits,
+    /// Files that are served without the application, or that it hands out.
+    pub mounts: Vec<Mount>,
     /// Time between two runs of a check.
     pub check_interval: Duration,
     /// How long a check may run.
@@ -184,6 +187,7 @@ impl Config {
             reload_timeout: args.reload_timeout,
             backlog: args.backlog,
             limits: limits(args),
+            mounts: args.files.mounts(),
             check_interval: args.check_interval,
             check_timeout: args.check_timeout,
             compat: args.compat,
@@ -194,6 +198,12 @@ impl Config {
             termination_log: TerminationLog::at(args.termination_log.clone()),
             warnings,
         })
+    }
+
+    /// The mounts whose files only the application hands out.
+    pub fn sendfile_mounts(&self) -> Vec<Mount> {
+        let handed_out = |mount: &&Mount| mount.audience == Audience::Application;
+        self.mounts.iter().filter(handed_out).cloned().collect()
     }
 
     /// The CPU quotas that count as those of the server's start, in thousandths.

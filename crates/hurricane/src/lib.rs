@@ -44,6 +44,7 @@ mod cli;
 mod config;
 mod examination;
 pub mod exit;
+mod file_args;
 mod healthcheck;
 mod last_words;
 mod launch;
@@ -68,6 +69,7 @@ pub use cli::{Args, Flag, PreparationArgs, ProjectArgs, Surroundings, flags};
 pub use config::{Config, ConfigError, ProbePort};
 pub use examination::stacks::stack_signal;
 pub use exit::Exit;
+pub use file_args::{DirectoryMount, FileArgs, ProjectFileArgs, ProjectMount};
 pub use last_words::last_words;
 pub use launch::{ChildRole, Forking, Load, Preparation, Prepare};
 pub use loading::{heed_signals, release_signals};
@@ -88,6 +90,7 @@ pub use hurricane_control::{
     Check, CheckOutcome, OwnWebhooks, Purpose, Tell, WebhookKind, WebhookOptions, WebhookStatus,
     WebhookUrl, post,
 };
+pub use hurricane_files::Mount;
 pub use hurricane_http::{Answered, Application, Limits, Request, Response, service};
 pub use hurricane_scoreboard::Scoreboard;
 pub use hurricane_worker::stand_back;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hurricane_control::{Check, ControlOptions, OwnWebhooks};
+use hurricane_files::Mount;
 use hurricane_http::{Answered, Application, Limits};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{IoChoice, Logged, Reserved, WorkerOptions, prove_ring};
@@ -85,17 +86,22 @@ pub struct Server {
     own_webhooks: Box<CollectWebhooks>,
     program: Option<Program>,
     access: AccessLog,
+    late_mounts: Option<LateMounts>,
 }
 
 /// Finds the webhooks that a project has written itself.
 type CollectWebhooks = dyn Fn() -> Option<OwnWebhooks>;
+
+/// Tells a worker of directories that were not known before the application was loaded.
+type LateMounts = Arc<dyn Fn() -> Vec<Mount> + Send + Sync>;
 
 impl Server {
     /// A server of this configuration, without checks.
     pub fn new(config: Config) -> Self {
         let access = AccessLog::new(&config, false);
         let own_webhooks = Box::new(|| None);
-        Self { config, checks: Vec::new(), own_webhooks, program: None, access }
+        let checks = Vec::new();
+        Self { config, checks, own_webhooks, program: None, access, late_mounts: None }
     }
 
     /// Tells news to webhooks of the service's own as well, which `collect` finds in the process
@@ -118,6 +124,13 @@ impl Server {
         Self { program, ..self }
     }
 
+    /// Serves the files of these mounts too. Asked by each worker as it starts, when the application
+    /// is loaded.
+    #[must_use]
+    pub fn mount(self, mounts: impl Fn() -> Vec<Mount> + Send + Sync + 'static) -> Self {
+        Self { late_mounts: Some(Arc::new(mounts)), ..self }
+    }
+
     /// Registers a check for [`Server::run`].
     #[must_use]
     pub fn check(mut self, check: Check) -> Self {
@@ -131,11 +144,12 @@ impl Server {
         self,
         make: impl Fn(WorkerContext) -> A + Send + Sync + 'static,
     ) -> Exit {
-        let checks = self.checks;
+        let (checks, late_mounts) = (self.checks, self.late_mounts);
         if self.config.access_log == AccessLogValue::Python {
             tracing::warn!("--access-log python needs a Python application; use native");
         }
         start(self.config, None, (None, self.access), |parts| {
+            let parts = &Parts { late_mounts, ..parts.clone() };
             let control = parts.clone();
             let control = move |station| run_control(&control, checks.clone(), None, station);
             let parts = parts.clone();
@@ -162,8 +176,9 @@ impl Server {
     ) -> Exit {
         let (registered, own_webhooks) = (self.checks, self.own_webhooks);
         let (prepare, load) = preparation.map(|it| (it.run, it.load)).unzip();
+        let late_mounts = self.late_mounts;
         start(self.config, self.program, (load, self.access), |parts| {
-            let parts = parts.clone();
+            let parts = Parts { late_mounts, ..parts.clone() };
             let work = move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
                     run_worker(&parts, (worker, slot), station, &make)
@@ -191,6 +206,7 @@ struct Parts {
     /// Static part of `/status`.
     status: Value,
     access: AccessLog,
+    late_mounts: Option<LateMounts>,
 }
 
 impl Parts {
@@ -203,7 +219,7 @@ impl Parts {
     ) -> Self {
         let status = status(&config, outlook, addresses(listeners));
         let shares_listener = listeners.is_shared();
-        Self { config: Arc::new(config), board, shares_listener, status, access }
+        Self { config: Arc::new(config), board, shares_listener, status, access, late_mounts: None }
     }
 }
 
@@ -222,6 +238,7 @@ fn run_worker<A: Application>(
         slot.running_requests().set_loop(process::pthread());
     }
     let config = &parts.config;
+    let late_mounts = parts.late_mounts.as_ref().map(|late| late()).unwrap_or_default();
     let options = WorkerOptions {
         limits: config.limits.clone(),
         io: config.io,
@@ -230,6 +247,7 @@ fn run_worker<A: Application>(
         reserved: (config.probe_port == ProbePort::Integrated).then(|| reserved(parts)),
         logged: logged(parts, Some(slot)),
         logs_reserved: config.log_probes,
+        mounts: [config.mounts.clone(), late_mounts].concat(),
     };
     let context = WorkerContext {
         index,

@@ -114,9 +114,9 @@ pub(crate) fn defaults() -> Result<Args, Refusal> {
 pub fn project(argv: &[OsString], settings: &[(String, String)]) -> Result<ProjectArgs, Refusal> {
     let sources = Sources { settings, environment: &|name| std::env::var_os(name) };
     let (matches, surroundings) = sources.resolve(ProjectArgs::command(), argv)?;
-    let ProjectArgs { args, preparation } =
+    let ProjectArgs { args, files, preparation } =
         ProjectArgs::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
-    Ok(ProjectArgs { args: Args { surroundings, ..args }, preparation })
+    Ok(ProjectArgs { args: Args { surroundings, ..args }, files, preparation })
 }
 
 /// Parses the command line of a native service's binary: flags, or `healthcheck`.

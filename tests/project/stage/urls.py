@@ -27,6 +27,7 @@ urlpatterns = [
     path("upload", views.upload),
     path("sink", views.sink),
     path("file", views.file),
+    path("handed", views.handed),
     path("generated", views.generated),
     path("orphan", views.orphan),
     path("mask", views.mask),

@@ -214,6 +214,17 @@ def sink(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"size": size, "declared": request.META.get("CONTENT_LENGTH")})
 
 
+def handed(request: HttpRequest) -> HttpResponse:
+    """Lets the server hand out a file that the test names, in the way that it names."""
+    response = HttpResponse("in place of the file", status=int(request.GET.get("status", "200")))
+    response[request.GET["by"]] = request.GET["name"]
+    response["Content-Disposition"] = "attachment"
+    response["ETag"] = '"of the body"'
+    if "untyped" in request.GET:
+        del response["Content-Type"]
+    return response
+
+
 def file(request: HttpRequest) -> FileResponse:
     """A file of the wanted size, from ``at`` on."""
     path = settings.SIGNALS / f"file-{request.GET['size']}"

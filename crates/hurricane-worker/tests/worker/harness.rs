@@ -42,6 +42,7 @@ impl Harness {
             reserved: None,
             logged: None,
             logs_reserved: false,
+            mounts: Vec::new(),
         };
         Self::in_slot((board, 0), options, listener.into(), make)
     }

@@ -46,6 +46,7 @@ impl Shared {
                     reserved: None,
                     logged: None,
                     logs_reserved: false,
+                    mounts: Vec::new(),
                 };
                 let own = listener.try_clone().unwrap();
                 Harness::in_slot((board.clone(), slot), options, own, peer)

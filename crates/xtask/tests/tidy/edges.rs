@@ -9,23 +9,31 @@ use crate::assert_none;
 use crate::tree::root;
 
 /// Each crate of the workspace, and those of the workspace that it is built from.
-const OURS: [(&str, &[&str]); 11] = [
+const OURS: [(&str, &[&str]); 12] = [
     ("hurricane-cpu", &[]),
+    ("hurricane-files", &["hurricane-http"]),
     ("hurricane-http", &[]),
     ("hurricane-scoreboard", &[]),
-    ("hurricane-worker", &["hurricane-cpu", "hurricane-http", "hurricane-scoreboard"]),
+    (
+        "hurricane-worker",
+        &["hurricane-cpu", "hurricane-files", "hurricane-http", "hurricane-scoreboard"],
+    ),
     ("hurricane-control", &["hurricane-cpu", "hurricane-http", "hurricane-scoreboard"]),
     (
         "hurricane",
         &[
             "hurricane-control",
             "hurricane-cpu",
+            "hurricane-files",
             "hurricane-http",
             "hurricane-scoreboard",
             "hurricane-worker",
         ],
     ),
-    ("hurricane-python", &["hurricane", "hurricane-http", "hurricane-scoreboard"]),
+    (
+        "hurricane-python",
+        &["hurricane", "hurricane-files", "hurricane-http", "hurricane-scoreboard"],
+    ),
     ("hurricane-testkit", &[]),
     ("hurricane-benches", &["hurricane-http", "hurricane-scoreboard", "hurricane-testkit"]),
     ("hurricane-loadtest", &[]),

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from hurricane import _core, checks, flags, project
+from hurricane import _core, checks, files, flags, project
 from hurricane.fork import prepare_fork
 from hurricane.loader import LoadError, describe
 from hurricane.server.preparation import prepare
@@ -45,6 +45,7 @@ class Command(BaseCommand):
                 flags.typed(options),
                 configured,
                 prepare,
+                files.mounts,
                 checks.collect,
                 prepare_fork,
                 project.name(),

@@ -8,6 +8,7 @@ import errno
 import os
 import struct
 import sys
+from collections.abc import Sequence
 
 PR_SET_SECCOMP = 22
 PR_SET_NO_NEW_PRIVS = 38
@@ -16,6 +17,7 @@ SECCOMP_RET_ALLOW = 0x7FFF0000
 SECCOMP_RET_ERRNO = 0x00050000
 # The same on every architecture since they were added.
 IO_URING_SETUP, IO_URING_ENTER, IO_URING_REGISTER = 425, 426, 427
+RING = (IO_URING_SETUP, IO_URING_ENTER, IO_URING_REGISTER)
 BPF_LD_W_ABS = 0x20
 BPF_JEQ_K = 0x15
 BPF_RET_K = 0x06
@@ -32,9 +34,8 @@ def instruction(code: int, if_true: int, if_false: int, operand: int) -> bytes:
     return struct.pack("=HBBI", code, if_true, if_false, operand)
 
 
-def refuse(code: int) -> None:
-    """Answers this process's and its children's io_uring calls with ``code`` from now on."""
-    refused = (IO_URING_SETUP, IO_URING_ENTER, IO_URING_REGISTER)
+def refuse(code: int, refused: Sequence[int] = RING) -> None:
+    """Answers these calls of this process and its children with ``code`` from now on."""
     # Load the call's number; every match jumps to the last instruction.
     program = instruction(BPF_LD_W_ABS, 0, 0, 0)
     for position, number in enumerate(refused):

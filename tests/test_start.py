@@ -44,6 +44,7 @@ def test_help_of_manage_py_and_of_the_script_list_every_flag() -> None:
     names = [flag["name"] for flag in _core.flags()]
     assert {"--port", "--workers", "--io", "--heartbeat-timeout", "--drain-delay"} <= set(names)
     of_a_project = {"--command", "--check-migrations", "--check-migrations-apply"}
+    of_a_project |= {"--autoreload", "--static-watch"}
     for name in names:
         assert re.search(rf"{name}\b", of_django), name
         assert bool(re.search(rf"{name}\b", of_script)) == (name not in of_a_project), name

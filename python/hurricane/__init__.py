@@ -6,6 +6,7 @@ callable with ``hurricane serve package.module:application``.
 Nothing here needs configured settings, so that settings modules may import it.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -24,3 +25,11 @@ if sys.argv[1:2] == ["serve"] and Path(sys.argv[0]).name in {
     "manage.py",
 }:
     _core.heed_signals()
+    # The same for whoever develops it: what is wrong with the project's code must not end it.
+    if any(word.startswith("--autoreload") for word in sys.argv) or os.environ.get(
+        "HURRICANE_AUTORELOAD"
+    ):
+        from hurricane import development
+
+        if development.is_wanted(sys.argv[2:], {}):
+            development.heed_failures()

@@ -1,7 +1,7 @@
 """The extension module: flags, supervisor, workers and probes, written in Rust."""
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, NoReturn, TypeAlias, TypedDict
 from wsgiref.types import WSGIApplication
 
 Purpose: TypeAlias = Literal["readiness", "liveness"]
@@ -16,6 +16,9 @@ Prepare: TypeAlias = Callable[
 # Path of the URLs; where below it files of which directory are; names that change with their
 # content; whether they are the project's own; whether somebody works on them.
 FileMount: TypeAlias = tuple[str, list[tuple[str, str]], list[str], bool, bool]
+# Directories with files that matter: the directory, whether all below belong to it, names of files,
+# whether they are static files; then directories below them that are left out.
+Outline: TypeAlias = tuple[list[tuple[str, bool, list[str], bool]], list[str]]
 Check: TypeAlias = tuple[str, Purpose, Callable[[], Outcome]]
 
 class Flag(TypedDict):
@@ -59,6 +62,9 @@ def serve(
     before it forks.
     """
 
+def develops(argv: list[str], settings: dict[str, str]) -> bool:
+    """Tells whether ``--autoreload`` is among these flags, which may be wrong."""
+
 def last_words(argv: list[str], settings: dict[str, str], reason: str) -> None:
     """Says why the process ends before ``serve``: to Kubernetes, and to a webhook."""
 
@@ -87,6 +93,9 @@ def is_done() -> bool:
 
 def fail(cause: str) -> None:
     """Says why the program did not come to serve. Where workers are there it does not return."""
+
+def start_again(outline: Outline) -> NoReturn:
+    """Waits until a file has changed and runs the program of this process from its beginning."""
 
 def keep() -> int:
     """Goes on with the workers without an application; returns the exit code."""

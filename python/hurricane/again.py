@@ -11,6 +11,7 @@ from __future__ import annotations
 import pkgutil
 import runpy
 import sys
+import traceback
 import types
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,11 +132,27 @@ def main() -> None:
     _core.begin(errand, *command())
     if errand.startswith("keep"):
         sys.exit(_core.keep())
+    if errand == "serve":
+        from hurricane import development
+
+        _core.heed_signals()
+        development.heed_failures()
+    # A file that is saved twice within a second may have the same size and time for the cache.
+    sys.dont_write_bytecode |= any(word.startswith("--autoreload") for word in program)
     try:
         run(program)
     except BaseException as error:
         if not _core.is_done():
+            if errand.startswith("succeed") and not isinstance(error, SystemExit):
+                # The next line ends this program, and so what would print it.
+                traceback.print_exc()
             _core.fail(cause_of(error))
+        elif isinstance(error, SystemExit) and error.code not in {None, 0}:
+            from hurricane import development
+
+            # Of settings that cannot be read Django says that it does not know the command.
+            if development.is_awaiting_command():
+                development.start_again(error)
         raise
     if not _core.is_done():
         _core.fail("the program ended before it would have served")

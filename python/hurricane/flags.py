@@ -24,6 +24,7 @@ VERSION = "HURRICANE_VERSION"
 # DEBUG says nothing about the server.
 BARE_SETTINGS = frozenset(
     {
+        "AUTORELOAD",
         "CHECK_MIGRATIONS",
         "CHECK_MIGRATIONS_APPLY",
         "COMMAND",
@@ -39,6 +40,7 @@ BARE_SETTINGS = frozenset(
         "REQ_QUEUE_LEN",
         "STARTUP_PROBE",
         "STATIC",
+        "STATIC_WATCH",
         "WEBHOOK_URL",
         "WORKERS",
     }

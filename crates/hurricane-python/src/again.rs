@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 
-use hurricane::{Program, errand};
+use hurricane::{Place, Program, Watched, errand};
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -26,6 +27,29 @@ pub(crate) fn is_done() -> bool {
 pub(crate) fn fail(py: Python<'_>, cause: &str) -> PyResult<()> {
     flush(py);
     Ok(errand::fail(cause)?)
+}
+
+/// Starts again after a failed start, when a file has changed. See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn start_again(py: Python<'_>, outline: Outline) -> PyResult<()> {
+    let Some(program) = program(py)? else { return Ok(()) };
+    let watched = watched(outline);
+    flush(py);
+    Err(py.detach(|| errand::start_again(&program, watched)).into())
+}
+
+/// Where a project's files are: directory, whether those below belong to it, names of files, whether
+/// they are static; and directories below them that are left out.
+pub(crate) type Outline = (Vec<(PathBuf, bool, Vec<String>, bool)>, Vec<PathBuf>);
+
+pub(crate) fn watched((places, spared): Outline) -> Watched {
+    let places = places.into_iter().map(|(directory, is_deep, names, is_static)| Place {
+        directory,
+        is_deep,
+        names,
+        is_static,
+    });
+    Watched { places: places.collect(), spared }
 }
 
 /// Goes on without an application; returns the exit code. See `_core.pyi`.

@@ -15,6 +15,7 @@ mod announced;
 mod application;
 mod call;
 mod check;
+mod development;
 mod environ;
 mod exchange;
 mod file_wrapper;
@@ -40,11 +41,11 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
-    use crate::again::{begin, fail, is_done, keep};
+    use crate::again::{begin, fail, is_done, keep, start_again};
     #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
     #[pymodule_export]
-    use crate::service::{flags, heed_signals, last_words, main, release_signals, serve};
+    use crate::service::{develops, flags, heed_signals, last_words, main, release_signals, serve};
     #[pymodule_export]
     use crate::settled::is_legacy;
     #[pymodule_export]

@@ -8,8 +8,8 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use hurricane::{
-    AccessLog, Args, Config, Forking, LogFormat, Logging, MANAGER_VARIABLES, Preparation,
-    ProjectArgs, Refusal, Server, TerminationLog, WorkerContext, errand,
+    AccessLog, Args, Config, DevelopmentArgs, Forking, LogFormat, Logging, MANAGER_VARIABLES,
+    Preparation, ProjectArgs, Refusal, Server, TerminationLog, WorkerContext, errand,
 };
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
@@ -21,7 +21,7 @@ use crate::application::WsgiApplication;
 use crate::mounts::{FoundMounts, ProjectMounts};
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
-use crate::{again, check, logging, webhooks};
+use crate::{again, check, development, logging, webhooks};
 
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
@@ -57,7 +57,7 @@ pub(crate) fn serve(
     prepare_fork: Py<PyAny>,
     project: String,
 ) -> PyResult<u8> {
-    let ProjectArgs { args, files, preparation } = match project_args(argv, settings) {
+    let ProjectArgs { args, files, preparation, development } = match project_args(argv, settings) {
         Ok(args) => args,
         Err(refusal) => return Ok(refusal.report().code()),
     };
@@ -75,7 +75,8 @@ pub(crate) fn serve(
         Some((Prepare { prepare, args: preparation }, load))
     };
     let (checks, prepare_fork) = (Some(checks), Some(prepare_fork));
-    let service = Service { application, mounts, preparation, checks, prepare_fork, project };
+    let service =
+        Service { application, mounts, preparation, checks, prepare_fork, project, development };
     Ok(service.run(py, &args))
 }
 
@@ -86,6 +87,12 @@ fn project_args(
     let argv: Vec<OsString> = std::iter::once("serve".into()).chain(argv).collect();
     let settings: Vec<_> = settings.into_iter().collect();
     hurricane::project(&argv, &settings)
+}
+
+/// Whether these flags ask for code to be loaded by itself. See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn develops(argv: Vec<OsString>, settings: HashMap<String, String>) -> bool {
+    project_args(argv, settings).is_ok_and(|flags| flags.development.autoreload)
 }
 
 /// Last words of a process that ends before it has called `serve`. See `_core.pyi`.
@@ -125,8 +132,10 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
     set(&application, loaded.unbind());
     let project = asked.application;
     let (preparation, checks, prepare_fork) = (None, None, None);
+    let development = DevelopmentArgs::default();
     let mounts = FoundMounts::default();
-    let service = Service { application, mounts, preparation, checks, prepare_fork, project };
+    let service =
+        Service { application, mounts, preparation, checks, prepare_fork, project, development };
     Ok(service.run(py, &asked.args))
 }
 
@@ -150,6 +159,8 @@ struct Service {
     prepare_fork: Option<Py<PyAny>>,
     /// What is served, for the log.
     project: String,
+    /// How code that changes is loaded, where it is being written.
+    development: DevelopmentArgs,
 }
 
 impl Service {
@@ -181,7 +192,9 @@ impl Service {
         });
         py.detach(move || {
             let (interval, timeout) = (config.check_interval, config.check_timeout);
-            let Self { application, mounts, preparation, checks, prepare_fork, .. } = self;
+            let Self {
+                application, mounts, preparation, checks, prepare_fork, development, ..
+            } = self;
             let preparation = preparation.map(|(prepare, load)| Preparation {
                 run: Box::new(move |board| prepare.run(board, is_bridged)),
                 load: Box::new(move || load.run()),
@@ -219,7 +232,8 @@ impl Service {
                 .own_webhooks(move || webhooks::collect(url.as_ref()))
                 .mount(mounts)
                 .reload_as(program)
-                .access_log(access);
+                .access_log(access)
+                .develop(development::development(development));
             server.run_forked(forking, preparation, checks, make).code()
         })
     }

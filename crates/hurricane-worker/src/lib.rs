@@ -26,6 +26,6 @@ mod tally;
 mod worker;
 
 pub use engine::{IoChoice, RingError, prove_ring};
-pub use life::{DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError, run};
+pub use life::{CLOSE_ORDER, DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError, run};
 pub use policy::stand_back;
 pub use worker::{Logged, Reserved, WorkerOptions};

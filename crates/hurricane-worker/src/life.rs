@@ -21,6 +21,9 @@ pub const STOP_ORDER: u8 = b's';
 /// Order: a successor accepts from the same socket. Accept no more and leave it the queue, close
 /// each connection with its next answer, return when the last one has ended.
 pub const RETIRE_ORDER: u8 = b'r';
+/// Order: after `r`, when no answer of this worker may come any more but those to requests that it
+/// has: idle connections are closed at once. One that speaks at that moment is lost.
+pub const CLOSE_ORDER: u8 = b'c';
 /// Order: nobody else has this socket, others of its group stay. Close it as for `s`, and the
 /// connections as for `r`.
 pub const LEAVE_ORDER: u8 = b'l';
@@ -164,6 +167,7 @@ fn follow<A: Application>(worker: &Rc<Worker<A>>, order: u8) {
             worker.drain(Orders::Stop);
             close_door_later(worker);
         }
+        (CLOSE_ORDER, Orders::Retire) => worker.close_idle(),
         // On its way already; now its idle connections have to hurry.
         (STOP_ORDER, Orders::Retire | Orders::Leave) => worker.drain(Orders::Stop),
         _ => {}

@@ -97,13 +97,15 @@ impl Entry {
         self.expired.get()
     }
 
-    fn sweep(&self, now: Monotonic, stopping: bool, limits: &Limits) {
+    fn sweep(&self, now: Monotonic, idle_grace: Option<Duration>, limits: &Limits) {
         if self.waiting.get() == Waiting::Reply && self.peer.is_settled() {
             self.wait(Waiting::Request, now, limits);
         }
-        if stopping && self.waiting.get() == Waiting::Request {
+        if let Some(grace) = idle_grace
+            && self.waiting.get() == Waiting::Request
+        {
             // Once more answered with `Connection: close` when it speaks within the grace.
-            self.deadline.set(self.deadline.get().min(after(now, IDLE_GRACE)));
+            self.deadline.set(self.deadline.get().min(after(now, grace)));
         }
         if !self.old_at.get().is_never() && now >= self.old_at.get() {
             self.peer.set_closing();
@@ -122,9 +124,6 @@ impl Entry {
 
 /// By which share of its age at most a connection ends early.
 const AGE_JITTER: f64 = 0.1;
-/// How long an idle connection may still speak when the worker stops: closing at once lost 707 of
-/// 1,200 requests, 1 s lost none.
-const IDLE_GRACE: Duration = Duration::from_secs(1);
 
 fn after(now: Monotonic, wait: Duration) -> Monotonic {
     let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
@@ -145,12 +144,13 @@ impl Registry {
         self.0.borrow().iter().for_each(|entry| entry.peer.set_closing());
     }
 
-    /// Ends what has waited too long. O(connections), a few nanoseconds each.
-    pub(crate) fn sweep(&self, now: Monotonic, stopping: bool, limits: &Limits) {
+    /// Ends what has waited too long; with `idle_grace` idle connections that do not speak within
+    /// that. O(connections), a few nanoseconds each.
+    pub(crate) fn sweep(&self, now: Monotonic, idle_grace: Option<Duration>, limits: &Limits) {
         self.0.borrow_mut().retain(|entry| {
             let alive = Rc::strong_count(entry) > 1;
             if alive {
-                entry.sweep(now, stopping, limits);
+                entry.sweep(now, idle_grace, limits);
             }
             alive
         });
@@ -163,6 +163,8 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+
+    const GRACE: Duration = Duration::from_secs(1);
 
     fn at(millis: u64) -> Monotonic {
         Monotonic::from_nanos(millis * 1_000_000)
@@ -183,9 +185,9 @@ mod tests {
         let entry = Rc::new(Entry::new(socket));
         registry.add(&entry);
         entry.wait(Waiting::Head, at(1), &limits);
-        registry.sweep(at(10), false, &limits);
+        registry.sweep(at(10), None, &limits);
         assert!(!entry.has_expired());
-        registry.sweep(at(11), false, &limits);
+        registry.sweep(at(11), None, &limits);
         assert!(entry.has_expired());
     }
 
@@ -195,12 +197,12 @@ mod tests {
         let limits = Limits { keep_alive_timeout: Duration::from_millis(5), ..Limits::default() };
         let entry = Entry::new(socket);
         entry.wait(Waiting::Reply, at(1), &limits);
-        entry.sweep(at(1_000_000), false, &limits);
+        entry.sweep(at(1_000_000), None, &limits);
         assert!(!entry.has_expired());
         hurricane_http::Outlet::new(socket, Arc::clone(&entry.peer)).settle();
-        entry.sweep(at(2_000_000), false, &limits);
+        entry.sweep(at(2_000_000), None, &limits);
         assert_eq!(entry.waiting(), Waiting::Request);
-        entry.sweep(at(2_000_006), false, &limits);
+        entry.sweep(at(2_000_006), None, &limits);
         assert!(entry.has_expired());
     }
 
@@ -210,11 +212,23 @@ mod tests {
         let limits = Limits::default();
         let entry = Entry::new(socket);
         entry.wait(Waiting::Request, at(1), &limits);
-        entry.sweep(at(2), true, &limits);
-        entry.sweep(at(900), true, &limits);
+        entry.sweep(at(2), Some(GRACE), &limits);
+        entry.sweep(at(900), Some(GRACE), &limits);
         assert!(!entry.has_expired());
-        entry.sweep(at(1_100), true, &limits);
+        entry.sweep(at(1_100), Some(GRACE), &limits);
         assert!(entry.has_expired());
+    }
+
+    #[test]
+    fn without_a_grace_idle_connections_end_at_once_and_busy_ones_do_not() {
+        let (socket, _peer) = socket();
+        let limits = Limits::default();
+        let (idle, busy) = (Entry::new(socket), Entry::new(socket));
+        idle.wait(Waiting::Request, at(1), &limits);
+        busy.wait(Waiting::Reply, at(1), &limits);
+        idle.sweep(at(2), Some(Duration::ZERO), &limits);
+        busy.sweep(at(2), Some(Duration::ZERO), &limits);
+        assert!(idle.has_expired() && !busy.has_expired());
     }
 
     #[test]
@@ -224,9 +238,9 @@ mod tests {
         let limits = Limits { connection_age_max: age, ..Limits::default() };
         let entry = Entry::new(socket);
         entry.begin(at(1), &limits);
-        entry.sweep(at(900), false, &limits);
+        entry.sweep(at(900), None, &limits);
         assert!(!entry.peer.is_closing());
-        entry.sweep(at(1001), false, &limits);
+        entry.sweep(at(1001), None, &limits);
         assert!(entry.peer.is_closing());
         assert!(!entry.has_expired());
     }
@@ -238,7 +252,7 @@ mod tests {
         let entry = Rc::new(Entry::new(socket));
         registry.add(&entry);
         drop(entry);
-        registry.sweep(at(1), false, &Limits::default());
+        registry.sweep(at(1), None, &Limits::default());
         assert!(registry.0.borrow().is_empty());
     }
 }

@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hurricane_scoreboard::Slot;
-use hurricane_worker::{DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError};
+use hurricane_worker::{
+    CLOSE_ORDER, DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError,
+};
 
 use crate::examination::stacks::StackFile;
 use crate::examination::{Examination, Findings, Patient, Remains};
@@ -27,6 +29,8 @@ pub(crate) enum Order {
     Stop,
     /// Leave the listening socket to a successor, end with the last connection.
     Retire,
+    /// After that: close idle connections at once.
+    CloseIdle,
     /// Empty the accept queue of a socket that nobody else has, end with the last connection.
     Leave,
 }
@@ -178,6 +182,7 @@ impl Child {
             Order::Drain => DRAIN_ORDER,
             Order::Stop => STOP_ORDER,
             Order::Retire => RETIRE_ORDER,
+            Order::CloseIdle => CLOSE_ORDER,
             Order::Leave => LEAVE_ORDER,
         };
         let _ = (&self.orders).write_all(&[byte]);

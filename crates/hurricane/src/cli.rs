@@ -352,6 +352,9 @@ pub struct ProjectArgs {
     /// What happens before it serves.
     #[command(flatten)]
     pub preparation: PreparationArgs,
+    /// What only those want who develop it.
+    #[command(flatten)]
+    pub development: DevelopmentArgs,
 }
 
 /// What a Django project does before it serves.
@@ -377,6 +380,23 @@ pub struct PreparationArgs {
           require_equals = true, default_value = "false",
           default_missing_value = "true", value_parser = switch)]
     pub check_migrations_apply: bool,
+}
+
+/// What only those want who develop a Django project.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct DevelopmentArgs {
+    /// For development: load the application afresh whenever its code, a template or a translation
+    /// changes. Only this flag does so, never Django's DEBUG
+    #[arg(long, env = "HURRICANE_AUTORELOAD", value_name = "BOOLEAN",
+          action = ArgAction::Set, num_args = 0..=1,
+          require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = switch)]
+    pub autoreload: bool,
+
+    /// With --autoreload: directory of static files; when one changes, collectstatic is run again
+    /// before the reload. May be given several times; the variable holds one a line, or a JSON list
+    #[arg(long, env = "HURRICANE_STATIC_WATCH", value_name = "PATH")]
+    pub static_watch: Vec<PathBuf>,
 }
 
 impl PreparationArgs {

@@ -26,6 +26,8 @@ pub enum ChildRole {
     Control,
     /// What is done before the first worker starts.
     Preparation,
+    /// Static files, while code is developed.
+    Collection,
 }
 
 impl ChildRole {
@@ -35,6 +37,7 @@ impl ChildRole {
             Self::Worker { worker, .. } => format!("hurricane-w{worker}"),
             Self::Control => "hurricane-ctl".to_owned(),
             Self::Preparation => "hurricane-prep".to_owned(),
+            Self::Collection => "hurricane-coll".to_owned(),
         }
     }
 
@@ -44,6 +47,7 @@ impl ChildRole {
             Self::Worker { worker, .. } => format!("worker-{worker}"),
             Self::Control => "control".to_owned(),
             Self::Preparation => "preparation".to_owned(),
+            Self::Collection => "collection".to_owned(),
         }
     }
 }
@@ -110,6 +114,11 @@ pub(crate) enum Launched {
 impl Launcher {
     pub(crate) fn forks(&self) -> bool {
         !matches!(self, Self::Threads(_))
+    }
+
+    /// Whether there is anything to start.
+    pub(crate) fn has_application(&self) -> bool {
+        !matches!(self, Self::Nothing)
     }
 
     /// Readies this process to be given another program.

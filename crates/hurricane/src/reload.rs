@@ -3,6 +3,7 @@
 //!
 //! The supervisor's part, when each happens, is in `supervisor::reloading`.
 
+pub(crate) mod changes;
 pub mod errand;
 pub(crate) mod handover;
 pub(crate) mod image;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::access::{AccessLog, Line};
 use crate::child::{Failure, with_causes};
 use crate::config::{Config, ProbePort};
+use crate::development::{Development, Renewal};
 use crate::examination::stacks::stack_signal;
 use crate::exit::Exit;
 use crate::last_words::LastWords;
@@ -87,6 +88,7 @@ pub struct Server {
     program: Option<Program>,
     access: AccessLog,
     late_mounts: Option<LateMounts>,
+    development: Option<Development>,
 }
 
 /// Finds the webhooks that a project has written itself.
@@ -101,7 +103,15 @@ impl Server {
         let access = AccessLog::new(&config, false);
         let own_webhooks = Box::new(|| None);
         let checks = Vec::new();
-        Self { config, checks, own_webhooks, program: None, access, late_mounts: None }
+        Self {
+            config,
+            checks,
+            own_webhooks,
+            program: None,
+            access,
+            late_mounts: None,
+            development: None,
+        }
     }
 
     /// Tells news to webhooks of the service's own as well, which `collect` finds in the process
@@ -131,6 +141,12 @@ impl Server {
         Self { late_mounts: Some(Arc::new(mounts)), ..self }
     }
 
+    /// Loads code that changes by itself. Only for [`Server::run_forked`].
+    #[must_use]
+    pub fn develop(self, development: Option<Development>) -> Self {
+        Self { development, ..self }
+    }
+
     /// Registers a check for [`Server::run`].
     #[must_use]
     pub fn check(mut self, check: Check) -> Self {
@@ -148,7 +164,7 @@ impl Server {
         if self.config.access_log == AccessLogValue::Python {
             tracing::warn!("--access-log python needs a Python application; use native");
         }
-        start(self.config, None, (None, self.access), |parts| {
+        start(self.config, Renewal::default(), (None, self.access), |parts| {
             let parts = &Parts { late_mounts, ..parts.clone() };
             let control = parts.clone();
             let control = move |station| run_control(&control, checks.clone(), None, station);
@@ -159,7 +175,7 @@ impl Server {
                 }
                 ChildRole::Control => control(station),
                 // Nobody asks for it: threads cannot be ended by a signal to stop.
-                ChildRole::Preparation => Ok(()),
+                ChildRole::Preparation | ChildRole::Collection => Ok(()),
             }))
         })
     }
@@ -176,8 +192,10 @@ impl Server {
     ) -> Exit {
         let (registered, own_webhooks) = (self.checks, self.own_webhooks);
         let (prepare, load) = preparation.map(|it| (it.run, it.load)).unzip();
+        let (outline, collect) = self.development.map(|it| (it.outline, it.collect)).unzip();
+        let renewal = Renewal { program: self.program, outline };
         let late_mounts = self.late_mounts;
-        start(self.config, self.program, (load, self.access), |parts| {
+        start(self.config, renewal, (load, self.access), |parts| {
             let parts = Parts { late_mounts, ..parts.clone() };
             let work = move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
@@ -190,6 +208,9 @@ impl Server {
                 ChildRole::Preparation => prepare
                     .as_ref()
                     .map_or(Ok(()), |prepare| prepare(&parts.board).map_err(Failure::Other)),
+                ChildRole::Collection => {
+                    collect.as_ref().map_or(Ok(()), |collect| collect().map_err(Failure::Other))
+                }
             };
             Launcher::Processes(forking, Box::new(work))
         })
@@ -321,7 +342,7 @@ fn run_control(
 
 fn start(
     mut config: Config,
-    program: Option<Program>,
+    renewal: Renewal,
     (load, access): (Option<Load>, AccessLog),
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Exit {
@@ -343,8 +364,8 @@ fn start(
         tracing::warn!("{warning}");
     }
     let ended = match received {
-        Some(received) => go_on(config, &outlook, program, (received, access), launcher),
-        None => supervise(config, &outlook, program, (load, access), launcher),
+        Some(received) => go_on(config, &outlook, renewal, (received, access), launcher),
+        None => supervise(config, &outlook, renewal, (load, access), launcher),
     };
     end(ended, &last_words)
 }
@@ -372,7 +393,7 @@ fn failed(error: &StartError, last_words: &LastWords) -> Exit {
 fn supervise(
     config: Config,
     outlook: &Outlook,
-    program: Option<Program>,
+    renewal: Renewal,
     (load, access): (Option<Load>, AccessLog),
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Result<End, StartError> {
@@ -403,7 +424,7 @@ fn supervise(
         signals,
         (seats, control, load),
     );
-    supervisor.reload_as(program);
+    supervisor.reload_as(renewal.program, renewal.outline);
     Ok(supervisor.run())
 }
 
@@ -411,7 +432,7 @@ fn supervise(
 fn go_on(
     config: Config,
     outlook: &Outlook,
-    program: Option<Program>,
+    renewal: Renewal,
     (received, access): (Received, AccessLog),
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Result<End, StartError> {
@@ -432,7 +453,7 @@ fn go_on(
         signals,
         (seats, control, None),
     );
-    supervisor.reload_as(program);
+    supervisor.reload_as(renewal.program, renewal.outline);
     let ended = match launcher {
         Launcher::Nothing => supervisor.keep(received),
         _ => supervisor.succeed(received),
@@ -454,8 +475,9 @@ pub fn keep() -> Exit {
     Logging::new(config.log_format, config.log_level).install();
     let outlook = Outlook { engine: Engine::Unknown, reason: String::new() };
     let last_words = LastWords::of_reload(&config);
+    let renewal = Renewal { program: Some(program), outline: None };
     let received = (received, AccessLog::default());
-    end(go_on(config, &outlook, Some(program), received, |_| Launcher::Nothing), &last_words)
+    end(go_on(config, &outlook, renewal, received, |_| Launcher::Nothing), &last_words)
 }
 
 /// Which engine the workers will find, and why.

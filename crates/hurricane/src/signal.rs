@@ -92,7 +92,8 @@ impl Signals {
         let deaf =
             SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
-            let is_ended = role == ChildRole::Preparation && signal == Signal::SIGTERM;
+            let is_one_errand = matches!(role, ChildRole::Preparation | ChildRole::Collection);
+            let is_ended = is_one_errand && signal == Signal::SIGTERM;
             let action = if is_ended { default_action() } else { deaf };
             let _ = crate::process::set_action(signal, &action);
         }

@@ -10,6 +10,7 @@
 //! - Listeners of worker slots stay open here until the server stops accepting, so that a
 //!   worker's death refuses no connection.
 
+mod developing;
 mod ending;
 mod mending;
 mod preparing;
@@ -31,6 +32,7 @@ use socket2::Socket;
 
 use crate::child::{Child, Order};
 use crate::config::Config;
+use crate::development::Outline;
 use crate::examination::memory_kills::MemoryKills;
 use crate::examination::stacks::StackFile;
 use crate::exit::Exit;
@@ -42,12 +44,14 @@ use crate::reload::handover::Received;
 use crate::reload::program::Program;
 use crate::signal::Signals;
 use crate::stop::StopSequence;
+use crate::supervisor::developing::Developing;
 use crate::supervisor::preparing::Preparing;
 use crate::supervisor::reloading::Reloading;
 use crate::supervisor::resizing::Resizing;
 use crate::supervisor::seat::{Leaving, Placed};
 use crate::supervisor::weighing::Weighing;
 
+pub(crate) use developing::DevelopingNote;
 pub(crate) use seat::{ControlSeat, Seat};
 
 /// How often slots are looked at while workers start or leave: a first heartbeat, or an end, makes
@@ -83,6 +87,7 @@ pub(crate) struct Supervisor<'a> {
     resizing: Resizing,
     weighing: Weighing,
     reloading: Reloading,
+    developing: Developing,
     watchdog: Watchdog,
     memory_kills: MemoryKills,
     /// Why the server has to end, decided in the middle of something.
@@ -115,6 +120,7 @@ impl<'a> Supervisor<'a> {
             resizing: Resizing::new(config.pin.clone()),
             weighing: Weighing::new(config.recycling, now),
             reloading: Reloading::default(),
+            developing: Developing::default(),
             watchdog: Watchdog::of_this_process(),
             memory_kills: MemoryKills::new(),
             preparing: load.map(Preparing::new),
@@ -129,9 +135,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// SIGHUP runs this program anew.
-    pub(crate) fn reload_as(&mut self, program: Option<Program>) {
+    /// SIGHUP runs this program anew; with an outline every change of what it tells does.
+    pub(crate) fn reload_as(&mut self, program: Option<Program>, outline: Option<Outline>) {
         self.reloading = Reloading::new(program);
+        self.developing = outline.map(Developing::new).unwrap_or_default();
     }
 
     /// Starts everything, and returns when everything has ended.
@@ -173,6 +180,7 @@ impl<'a> Supervisor<'a> {
             self.weigh();
             self.resize();
             self.roll();
+            self.develop();
             self.reload();
             if self.advance_stop() || self.at_once {
                 break;
@@ -181,6 +189,7 @@ impl<'a> Supervisor<'a> {
             self.sleep();
         }
         self.end_all_at_once();
+        self.developing.restore_terminal();
         self.verdict.unwrap_or(End { exit: Exit::Clean, reason: String::new() })
     }
 
@@ -274,7 +283,7 @@ impl<'a> Supervisor<'a> {
         let launcher = self.launcher;
         let pin = match role {
             ChildRole::Worker { worker, .. } => self.resizing.pin.cpu(worker),
-            ChildRole::Control | ChildRole::Preparation => None,
+            ChildRole::Control | ChildRole::Preparation | ChildRole::Collection => None,
         };
         let is_worker = matches!(role, ChildRole::Worker { .. });
         let file = (is_worker && launcher.forks()).then(StackFile::create).transpose()?;
@@ -290,6 +299,7 @@ impl<'a> Supervisor<'a> {
                 self.leaving.clear();
                 self.control = ControlSeat::new(false, None);
                 self.reloading.forget();
+                self.developing = Developing::default();
                 self.preparing = None;
                 launcher.live(role, station)
             }
@@ -307,6 +317,7 @@ impl<'a> Supervisor<'a> {
         let dues = self.seats.iter().filter_map(|seat| seat.due);
         let dues = dues.chain(self.placed().filter_map(|placed| placed.child.examination_due()));
         let dues = dues.chain(self.control.due).chain(self.watchdog.due());
+        let dues = dues.chain(self.developing.due());
         let due = dues.chain(self.stop.deadline()).min();
         let wait = due.map_or(tick, |due| tick.min(due.saturating_duration_since(now)));
         // Rounded up: a sleep that ends too early would be followed by many.
@@ -314,6 +325,7 @@ impl<'a> Supervisor<'a> {
         let workers = self.placed().map(|placed| &placed.child);
         let lives = workers.chain(&self.control.child).filter_map(Child::life);
         let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        watched.extend(self.developing.descriptor().map(|it| PollFd::new(it, PollFlags::POLLIN)));
         // No event is asked for: a hang-up is always reported.
         watched.extend(lives.map(|life| PollFd::new(life.as_fd(), PollFlags::empty())));
         // An interruption is as good as a wake-up.
@@ -329,9 +341,18 @@ impl<'a> Supervisor<'a> {
                 Signal::SIGTERM => self.end_at_once(signal, Exit::Terminated),
                 Signal::SIGINT => self.end_at_once(signal, Exit::Interrupted),
                 Signal::SIGQUIT => self.end_at_once(signal, Exit::Quit),
+                Signal::SIGHUP if self.developing.has_lost_terminal() => {
+                    self.end_without_terminal();
+                }
                 Signal::SIGHUP => self.ask_to_reload(),
                 _ => {}
             }
+        }
+    }
+
+    fn end_without_terminal(&mut self) {
+        if self.stop.ask(self.is_ready()) {
+            tracing::info!("stopping: the terminal was closed");
         }
     }
 

@@ -113,10 +113,16 @@ pub(crate) fn defaults() -> Result<Args, Refusal> {
 /// As [`parse`].
 pub fn project(argv: &[OsString], settings: &[(String, String)]) -> Result<ProjectArgs, Refusal> {
     let sources = Sources { settings, environment: &|name| std::env::var_os(name) };
-    let (matches, surroundings) = sources.resolve(ProjectArgs::command(), argv)?;
-    let ProjectArgs { args, files, preparation } =
-        ProjectArgs::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
-    Ok(ProjectArgs { args: Args { surroundings, ..args }, files, preparation })
+    let (matches, mut surroundings) = sources.resolve(ProjectArgs::command(), argv)?;
+    let given = ProjectArgs::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
+    let development = &given.development;
+    if !development.autoreload && !development.static_watch.is_empty() {
+        surroundings.warnings.push(
+            "--static-watch does nothing without --autoreload; add that where you develop"
+                .to_owned(),
+        );
+    }
+    Ok(ProjectArgs { args: Args { surroundings, ..given.args }, ..given })
 }
 
 /// Parses the command line of a native service's binary: flags, or `healthcheck`.

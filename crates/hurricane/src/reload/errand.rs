@@ -4,6 +4,7 @@
 //!
 //! | word | |
 //! |---|---|
+//! | `serve` | serves, as at first: developing, code that did not load has changed |
 //! | `trial=FD` | loads everything as if to serve, says on FD how that went, and ends |
 //! | `succeed=FD` | loads everything in the process of the supervisor, and goes on with its children, of which FD tells |
 //! | `keep=FD,SIGNAL` | goes on with them without an application, because loading it failed after all, or because SIGNAL came meanwhile |
@@ -22,10 +23,14 @@ use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
+use crate::reload::changes::{Changes, Watched};
 use crate::reload::handover::Received;
 use crate::reload::image::{self, Guard, set_close_on_exec};
 use crate::reload::program::Program;
 use crate::{process, signal};
+
+/// The word of a process that serves from the beginning.
+const AGAIN: &str = "serve";
 
 static ERRAND: Mutex<Errand> = Mutex::new(Errand::Serve);
 
@@ -73,6 +78,9 @@ impl Report {
 /// # Errors
 /// When the word, or what it speaks of, is none of ours.
 pub fn begin(word: &str, program: Program) -> io::Result<()> {
+    if word == AGAIN {
+        return Ok(());
+    }
     let unknown = || io::Error::other(format!("\"{word}\" is no errand of a server that reloads"));
     let number = |text: &str| text.parse::<RawFd>().map_err(|_| unknown());
     let (what, rest) = word.split_once('=').ok_or_else(unknown)?;
@@ -129,6 +137,18 @@ fn begin_keeping(notes: RawFd, number: i32, program: Program) -> io::Result<Erra
 /// Whether everything is loaded: the server has said so, or has gone on with what was left to it.
 pub fn is_done() -> bool {
     matches!(*locked(&ERRAND), Errand::Serve)
+}
+
+/// Waits until one of these files has changed, then runs the program again from the beginning, in
+/// this process. For a start that has failed.
+///
+/// # Errors
+/// When it cannot be run.
+pub fn start_again(program: &Program, watched: Watched) -> io::Error {
+    let found = Changes::watch(watched, Program::began()).wait();
+    let file = found.files.first().map_or_else(String::new, |file| file.display().to_string());
+    tracing::info!(file, "a file has changed; starting again");
+    image::replace(program, AGAIN, std::iter::empty())
 }
 
 /// Notes a sentence that has been printed, as the cause should loading fail.

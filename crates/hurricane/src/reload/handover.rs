@@ -23,6 +23,7 @@ use crate::listener::Listeners;
 use crate::listener::endpoint::Endpoint;
 use crate::process;
 use crate::reload::image::set_close_on_exec;
+use crate::supervisor::DevelopingNote;
 use crate::termination::TerminationLog;
 use crate::values::{LogFormat, LogLevel};
 
@@ -41,6 +42,7 @@ pub(crate) struct Handover {
     /// Whether one more reload was asked for while this one was under way.
     pub(crate) asked_again: bool,
     pub(crate) kept: Kept,
+    pub(crate) developing: Option<DevelopingNote>,
     /// Why the image before this one could not go on, and how often in a row.
     pub(crate) failed: Option<String>,
     pub(crate) failures: u32,

@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use crate::process;
 
@@ -19,6 +20,7 @@ static ORIGIN: OnceLock<Origin> = OnceLock::new();
 /// Where a process was started from.
 #[derive(Debug)]
 struct Origin {
+    began: SystemTime,
     environment: Vec<(OsString, OsString)>,
     directory: PathBuf,
     /// Descriptors that were passed to us, beside the first three.
@@ -42,7 +44,7 @@ impl Origin {
         let logical = logical.map(|(_, value)| PathBuf::from(value));
         let directory = logical.filter(|it| is_same(it, &physical)).unwrap_or(physical);
         let descriptors = process::inheritable_descriptors();
-        Self { environment, directory, descriptors }
+        Self { began: SystemTime::now(), environment, directory, descriptors }
     }
 }
 
@@ -90,6 +92,11 @@ impl Program {
 
     pub(crate) fn environment() -> &'static [(OsString, OsString)] {
         &ORIGIN.get_or_init(Origin::of_this_process).environment
+    }
+
+    /// When this process began to load what it serves.
+    pub(crate) fn began() -> SystemTime {
+        ORIGIN.get_or_init(Origin::of_this_process).began
     }
 
     /// Leaves the program that this process runs next with the descriptors that it had at first.

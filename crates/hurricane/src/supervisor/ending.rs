@@ -129,6 +129,7 @@ impl Supervisor<'_> {
             .filter_map(Child::pid)
             .collect();
         left.extend(self.reloading.pid());
+        left.extend(self.developing.pid());
         left.iter().copied().for_each(process::end_at_once);
         let deadline = Instant::now() + KILL_TIME;
         while !left.is_empty() && Instant::now() < deadline {

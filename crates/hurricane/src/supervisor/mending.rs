@@ -44,9 +44,15 @@ impl Supervisor<'_> {
         if self.preparation().and_then(Child::pid) == Some(pid) {
             return self.bury_preparation(how);
         }
+        if self.developing.pid() == Some(pid) {
+            return self.bury_collection(how);
+        }
         let ended = self.placed().find(|placed| placed.child.pid() == Some(pid));
         if let Some(slot) = ended.map(|placed| placed.slot) {
             self.bury_placed(slot, Some(how));
+            if matches!(how, How::Killed(_)) {
+                self.developing.restore_terminal();
+            }
         }
     }
 

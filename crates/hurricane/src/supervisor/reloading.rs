@@ -54,7 +54,8 @@ pub(super) struct Reloading {
 
 struct Keeping {
     failures: u32,
-    due: Instant,
+    /// `None`: when something has changed.
+    due: Option<Instant>,
 }
 
 impl Reloading {
@@ -87,6 +88,11 @@ impl Reloading {
         self.trial.as_ref().map(Trial::pid)
     }
 
+    /// Asks for one.
+    pub(super) fn ask(&mut self) {
+        self.asked = true;
+    }
+
     pub(super) fn bury_trial(&mut self, how: How) {
         if let Some(trial) = &mut self.trial {
             trial.bury(how);
@@ -94,7 +100,8 @@ impl Reloading {
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        self.asked || self.keeping.as_ref().is_some_and(|keeping| keeping.due <= now)
+        let is_due = |keeping: &Keeping| keeping.due.is_some_and(|due| due <= now);
+        self.asked || self.keeping.as_ref().is_some_and(is_due)
     }
 }
 
@@ -109,7 +116,7 @@ impl Supervisor<'_> {
             notify::ready("there is no code to load; a restart brings a new version");
         } else if self.stop.has_begun() {
             tracing::info!(signal, "ignored: the server is stopping");
-        } else if !self.is_ready() {
+        } else if !self.is_ready() && !self.developing.is_on() {
             tracing::info!(signal, "ignored: the server is still starting");
         } else {
             let is_busy = self.reloading.trial.is_some() || self.reloading.rolling.is_some();
@@ -142,13 +149,26 @@ impl Supervisor<'_> {
         if self.reloading.passed {
             self.go_over();
         } else if self.reloading.is_due(now) && self.may_begin() {
-            self.begin_trial();
+            if self.developing.is_on() {
+                self.load_changes();
+            } else {
+                self.begin_trial();
+            }
         }
     }
 
     /// One reload at a time; but one whose workers do not come up is ended by the next.
     fn may_begin(&self) -> bool {
         self.reloading.rolling.is_none() || self.seats.iter().any(|seat| seat.retry.is_some())
+    }
+
+    /// Whoever develops does without a trial.
+    fn load_changes(&mut self) {
+        if self.is_ready() && !self.developing.is_collecting() {
+            self.reloading.asked = false;
+            self.reloading.passed = true;
+            self.go_over();
+        }
     }
 
     fn begin_trial(&mut self) {
@@ -166,7 +186,10 @@ impl Supervisor<'_> {
         notify::ready("the old code serves: new code cannot be loaded");
         let Some(keeping) = &mut self.reloading.keeping else { return };
         keeping.failures = keeping.failures.saturating_add(1);
-        keeping.due = Instant::now() + retry_delay(keeping.failures);
+        if self.developing.is_on() {
+            return;
+        }
+        keeping.due = Some(Instant::now() + retry_delay(keeping.failures));
         let is_missing = self.seats.iter().any(|seat| seat.worker.is_none());
         if is_missing || (self.control.wanted && self.control.child.is_none()) {
             tracing::error!("a process is missing and cannot be replaced: the server stops");
@@ -186,7 +209,7 @@ impl Supervisor<'_> {
         let Some(program) = self.reloading.program.clone() else { return };
         let error = match self.notes().and_then(|notes| notes.write()) {
             Ok(notes) => {
-                tracing::info!("new code has passed its trial; loading it");
+                tracing::info!("{}", self.loading_sentence());
                 self.launcher.flush();
                 let seats = self.seats.iter().filter_map(|seat| seat.listener.as_ref());
                 let workers = self.placed().map(|placed| &placed.child);
@@ -209,6 +232,14 @@ impl Supervisor<'_> {
             Err(error) => error,
         };
         self.refuse(&format!("the server's process cannot run it: {error}"));
+    }
+
+    fn loading_sentence(&self) -> &'static str {
+        if self.developing.is_on() {
+            "loading what has changed"
+        } else {
+            "new code has passed its trial; loading it"
+        }
     }
 
     fn notes(&self) -> io::Result<Handover> {
@@ -243,6 +274,7 @@ impl Supervisor<'_> {
             blocked: self.signals.blocked_before(),
             asked_again: self.reloading.asked,
             kept: Kept::of(self.config),
+            developing: self.developing.note(),
             failed: None,
             failures: self.reloading.keeping.as_ref().map_or(0, |keeping| keeping.failures),
         })
@@ -266,6 +298,9 @@ impl Supervisor<'_> {
         let child = notes.control.child.as_ref();
         self.control.child = child.map(|note| received.child(note)).transpose()?;
         self.control.backoff = notes.control.backoff;
+        if let Some(note) = &notes.developing {
+            self.developing.adopt(note, self.launcher.has_application());
+        }
         Ok(())
     }
 
@@ -296,9 +331,16 @@ impl Supervisor<'_> {
     /// Goes on without an application.
     pub(super) fn begin_keeping(&mut self, notes: &Handover) {
         let retry = retry_delay(notes.failures);
-        self.reloading.keeping =
-            Some(Keeping { failures: notes.failures, due: Instant::now() + retry });
+        let due = (!self.developing.is_on()).then(|| Instant::now() + retry);
+        self.reloading.keeping = Some(Keeping { failures: notes.failures, due });
         match &notes.failed {
+            Some(cause) if self.developing.is_on() => {
+                self.board.server().add_failed_reload();
+                tracing::error!(
+                    cause,
+                    "the code cannot be loaded; the old serves on, and the next change is waited for"
+                );
+            }
             Some(cause) => {
                 self.board.server().add_failed_reload();
                 tracing::error!(
@@ -331,6 +373,7 @@ impl Supervisor<'_> {
             self.board.server().add_reload();
             let took = since.elapsed();
             tracing::info!(?took, "every worker runs the new code");
+            self.tell_of_reload();
             notify::ready("every worker runs the new code");
         }
     }

@@ -37,6 +37,7 @@ impl Supervisor<'_> {
             return;
         }
         self.end_leases();
+        self.make_room();
         match self.seats.iter().position(|seat| seat.successor.is_some()) {
             Some(index) => self.hand_over_if_ready(index),
             None if self.reloading.has_passed() => {}
@@ -56,7 +57,8 @@ impl Supervisor<'_> {
 
     /// At most a quarter of the workers leaves at a time: each may still have all its memory.
     fn start_next_successor(&mut self) {
-        if self.leaving.len() >= (self.seats.len() / 4).max(1) {
+        let is_crowded = self.leaving.len() >= (self.seats.len() / 4).max(1);
+        if is_crowded && !self.developing.is_on() {
             return;
         }
         let now = Instant::now();
@@ -131,6 +133,10 @@ impl Supervisor<'_> {
             slot.retire();
         }
         placed.child.tell(order);
+        if order == Order::Retire && self.developing.is_on() {
+            // A browser would get the old code once more on a connection that it has kept.
+            placed.child.tell(Order::CloseIdle);
+        }
         let until = Instant::now() + self.config.grace_period;
         self.leaving.push(Leaving { placed, until, was_hurried: false });
     }

@@ -6,10 +6,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from hurricane import _core, checks, files, flags, project
+from hurricane import _core, checks, development, files, flags, project
 from hurricane.fork import prepare_fork
 from hurricane.loader import LoadError, describe
 from hurricane.server.preparation import prepare
+
+# The code of a wrong flag or setting, which code does not mend.
+USAGE = 2
 
 
 class Command(BaseCommand):
@@ -24,11 +27,15 @@ class Command(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:  # noqa: ANN401 - Django's signature
         """Runs system checks, then ``handle``; a signal ends both at once, a failure is kept."""
         _core.heed_signals()
+        development.command_begins()
         try:
             return super().execute(*args, **options)
         except Exception as error:
             reason = str(error) if isinstance(error, CommandError) else describe(error)
             _core.last_words(flags.typed(options), known_settings(), reason)
+            if is_developed(options) and getattr(error, "returncode", 1) != USAGE:
+                development.show(error, sys.stderr)
+                development.start_again(error)
             raise
         finally:
             _core.release_signals()
@@ -38,7 +45,7 @@ class Command(BaseCommand):
         try:
             configured = flags.from_settings(settings)
         except flags.SettingError as error:
-            raise CommandError(str(error), returncode=2) from error
+            raise CommandError(str(error), returncode=USAGE) from error
         try:
             code = _core.serve(
                 project.load,
@@ -52,8 +59,15 @@ class Command(BaseCommand):
             )
         except LoadError as error:
             raise CommandError(str(error)) from error
+        if code in development.MENDED_BY_CODE and is_developed(options):
+            development.start_again()
         if code != 0:
             sys.exit(code)
+
+
+def is_developed(options: dict[str, Any]) -> bool:
+    """Whether a start that fails is tried again. A reload has others who see to that."""
+    return _core.is_done() and _core.develops(flags.typed(options), known_settings())
 
 
 def known_settings() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The extension module: flags, supervisor, workers and probes, written in Rust."""
 
 from collections.abc import Callable
-from typing import Literal, NoReturn, TypeAlias, TypedDict
+from typing import Any, Literal, NoReturn, TypeAlias, TypedDict
 from wsgiref.types import WSGIApplication
 
 Purpose: TypeAlias = Literal["readiness", "liveness"]
@@ -41,8 +41,27 @@ def flags() -> list[Flag]:
 def is_legacy() -> bool:
     """Whether ``--compat 1.6`` was asked for; false until the flags are settled."""
 
+class RequestParts:
+    """The native half of a request object: what came, from which its attributes are made."""
+
+    def __init__(self, *arguments: object, **keywords: object) -> None: ...
+
+class LazyAttribute:
+    """An attribute of a request that is made when it is first read."""
+
+    def __init__(self, name: str) -> None: ...
+    def __get__(self, request: object | None, owner: type | None = None) -> Any: ...  # noqa: ANN401
+
+def whole_dict(request: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The ``__dict__`` of a request with everything that Django puts there at once."""
+
+class DjangoEntry:
+    """The way into Django below WSGI; made of what ``hurricane.interface.entry`` names."""
+
+    def __init__(self, found: dict[str, object]) -> None: ...
+
 def serve(
-    load: Callable[[], WSGIApplication],
+    load: Callable[[str], tuple[WSGIApplication | DjangoEntry, str]],
     argv: list[str],
     settings: dict[str, str],
     prepare: Prepare,
@@ -52,6 +71,8 @@ def serve(
     project: str,
 ) -> int:
     """Serves what ``load`` returns until it is told to stop, and returns the exit code.
+
+    ``load`` is given auto, wsgi or django, and returns what to call, and why that.
 
     ``argv`` holds the flags that were typed, without a program's name. ``settings`` maps a flag
     as ``port``, ``PORT`` or ``HURRICANE_PORT`` to a value that loses against ``argv`` and wins

@@ -6,11 +6,18 @@ from wsgiref.types import WSGIApplication
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from hurricane import _core
+from hurricane.interface import choose
 from hurricane.loader import LoadError, attempt, find
 
 
-def load() -> WSGIApplication:
-    """Builds the application once: ``settings.WSGI_APPLICATION``, or Django's own handler."""
+def load(interface: str) -> tuple[WSGIApplication | _core.DjangoEntry, str]:
+    """Builds the application once, and chooses how it is entered; returns that, and why so."""
+    return choose(interface, build())
+
+
+def build() -> WSGIApplication:
+    """``settings.WSGI_APPLICATION``, or Django's own handler."""
     path: str | None = getattr(settings, "WSGI_APPLICATION", None)
     if path is None:
         built = attempt("cannot build the WSGI application", "", get_wsgi_application)

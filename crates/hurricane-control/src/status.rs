@@ -31,6 +31,8 @@ pub(crate) fn render(
             readiness: Outcome::of(&verdict::readiness(snapshot, limits)),
             liveness: Outcome::of(&verdict::liveness(snapshot, limits)),
         },
+        interface: text_of(board.server().interface().get()),
+        interface_reason: text_of(board.server().interface_reason().get()),
         workers_target: snapshot.workers.len(),
         workers_reason: board.server().workers_reason().get(),
         workers_limit: board.workers(),
@@ -56,6 +58,10 @@ pub(crate) fn render(
     serde_json::to_vec(&status).unwrap_or_default()
 }
 
+fn text_of(cell: String) -> Option<String> {
+    Some(cell).filter(|text| !text.is_empty())
+}
+
 #[derive(Serialize)]
 struct Status<'a> {
     phase: &'static str,
@@ -64,6 +70,9 @@ struct Status<'a> {
     uptime_seconds: f64,
     startup_seconds: Option<f64>,
     probes: Probes,
+    /// How the application is entered; null: there is one way only.
+    interface: Option<String>,
+    interface_reason: Option<String>,
     /// How many there should be.
     workers_target: usize,
     workers_reason: String,

@@ -64,23 +64,44 @@ impl Announced {
                 return Err(PyValueError::new_err(fault));
             }
         };
-        let mut announced = Self {
-            status,
-            reason: reason.trim_start().as_bytes().to_vec(),
-            text: Vec::with_capacity(256),
-            ends: Vec::with_capacity(headers.len()),
-        };
+        let mut announced = Self::new(status, reason, headers.len());
         for header in headers.iter() {
             let header = header.cast::<PyTuple>().map_err(|_| not_a_pair())?;
             if header.len() != 2 {
                 return Err(not_a_pair());
             }
-            announced.push(header.get_borrowed_item(0)?)?;
-            let name_end = announced.text.len();
-            announced.push(header.get_borrowed_item(1)?)?;
-            announced.ends.push((name_end, announced.text.len()));
+            announced.field(header)?;
         }
         Ok(announced)
+    }
+
+    /// A head to which fields are added.
+    pub(crate) fn new(status: u16, reason: &str, field_count: usize) -> Self {
+        Self {
+            status,
+            reason: reason.trim_start().as_bytes().to_vec(),
+            text: Vec::with_capacity(256),
+            ends: Vec::with_capacity(field_count),
+        }
+    }
+
+    /// Adds a field: a pair of name and value.
+    pub(crate) fn field(&mut self, pair: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.push(pair.get_borrowed_item(0)?)?;
+        let name_end = self.text.len();
+        self.push(pair.get_borrowed_item(1)?)?;
+        self.ends.push((name_end, self.text.len()));
+        Ok(())
+    }
+
+    /// Adds a cookie, with something before it.
+    pub(crate) fn set_cookie(&mut self, begin: &str, value: &Bound<'_, PyString>) -> PyResult<()> {
+        self.text.extend_from_slice(b"Set-Cookie");
+        let name_end = self.text.len();
+        self.text.extend_from_slice(begin.as_bytes());
+        self.push(value.as_any().as_borrowed())?;
+        self.ends.push((name_end, self.text.len()));
+        Ok(())
     }
 
     fn push(&mut self, item: Borrowed<'_, '_, PyAny>) -> PyResult<()> {

@@ -17,6 +17,8 @@ use pyo3::prelude::*;
 
 use crate::access::Scribe;
 use crate::call::{Callee, call};
+use crate::django::entry::{self, DjangoEntry};
+use crate::django::lazy::Kit;
 use crate::environ::{Memory, Template};
 use crate::exchange::{Exchange, exchange};
 use crate::file_wrapper::FileWrapper;
@@ -25,7 +27,7 @@ use crate::outbox::{Finished, Outbox};
 use crate::pool::{Next, Pool};
 use crate::route::Routes;
 use crate::stacks;
-use crate::transmission::Means;
+use crate::transmission::{Means, Parcel};
 
 /// Stack of an application thread: what the interpreter's main thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -54,6 +56,13 @@ struct Shared {
     access: AccessLog,
     /// Where lines of the access log are written in Python.
     scribe: Option<Scribe>,
+    /// Django itself, where it is entered below WSGI.
+    django: Option<Below>,
+}
+
+struct Below {
+    entry: Py<DjangoEntry>,
+    kit: Arc<Kit>,
 }
 
 struct Job {
@@ -76,7 +85,7 @@ impl WsgiApplication {
             board: context.board.clone(),
             slot: context.slot,
         });
-        let callee = Python::attach(|py| {
+        let (callee, django) = Python::attach(|py| {
             if let Some(file) = context.stacks
                 && let Err(error) = stacks::write_to(py, file)
             {
@@ -89,9 +98,15 @@ impl WsgiApplication {
                 .call_method1("getLogger", ("hurricane.server.application",))?
                 .unbind();
             let application = application.clone_ref(py);
-            let routes = Routes::of_application(py);
             let mounts = context.config.sendfile_mounts();
-            PyResult::Ok(Callee { application, template, means, routes, mounts, logger })
+            let django = below(py, &application, threads > 1)?;
+            // Below WSGI the request object tells its route.
+            let routes = match &django {
+                None => Routes::of_application(py),
+                Some(_) => Routes::of_requests(),
+            };
+            let callee = Callee { application, template, means, routes, mounts, logger };
+            PyResult::Ok((callee, django))
         })?;
         let shared = Arc::new(Shared {
             pool: Pool::new(threads, context.limits.queue_len_max),
@@ -99,6 +114,7 @@ impl WsgiApplication {
             callee,
             access: context.access.clone(),
             scribe,
+            django,
         });
         shared.slot().set_capacity(threads);
         for index in 0..threads {
@@ -113,6 +129,13 @@ impl WsgiApplication {
         spawn("monitor".to_owned(), move || watched.monitor())?;
         Ok(Self(shared))
     }
+}
+
+/// Django itself, if that is what was loaded.
+fn below(py: Python<'_>, application: &Py<PyAny>, multithread: bool) -> PyResult<Option<Below>> {
+    let Ok(entry) = application.bind(py).cast_exact::<DjangoEntry>() else { return Ok(None) };
+    let kit = entry.get().kit(py, multithread)?;
+    Ok(Some(Below { entry: entry.clone().unbind(), kit }))
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
@@ -205,8 +228,7 @@ impl Shared {
         if let Some(scribe) = &self.scribe {
             scribe.keep_asking(py, began);
         }
-        let asked = (&mut request, received);
-        call(py, &self.callee, memory, asked, outlet, |request, parcel| {
+        let complete = |request: &Request, parcel: Parcel| {
             let was_quick = Monotonic::now().since(began) < QUICK;
             let line = self.line(parcel.status, request, received);
             let finished = Finished { parcel, exchange, line };
@@ -216,7 +238,14 @@ impl Shared {
             } else if self.outbox.put(finished) {
                 self.deliver(Some(py), self.outbox.take());
             }
-        });
+        };
+        match &self.django {
+            None => call(py, &self.callee, memory, (&mut request, received), outlet, complete),
+            Some(Below { entry, kit }) => {
+                let django = (entry.get(), kit);
+                entry::call(py, &self.callee, django, (request, received), outlet, complete);
+            }
+        }
         slot.running_requests().end(index);
         slot.request_ended(Monotonic::now());
     }

@@ -48,42 +48,58 @@ pub(crate) fn call(
     let start = match Bound::new(py, StartResponse { transmission }) {
         Ok(start) => start,
         Err(error) => {
-            log(py, callee, request, &error);
+            callee.log(py, request, &error);
             return complete(request, Parcel::nothing(outlet));
         }
     };
     let mut result = None;
     let outcome = run(py, callee, memory, request, &start, &mut result);
-    let file = match outcome {
-        Ok(file) => file,
-        Err(error) => {
-            if !is_departure(py, &error, &start) {
-                log(py, callee, request, &error);
-            }
-            apologise(py, &start);
-            None
-        }
-    };
-    let parcel = {
-        let transmission = &mut start.borrow_mut().transmission;
-        let parcel = transmission.finish(py, file);
-        if let Some(fault) = transmission.length_fault() {
-            tracing::warn!(
-                target = %String::from_utf8_lossy(request.head.target()),
-                "the application gave {fault} bytes than its Content-Length; connection closed"
-            );
-        }
-        parcel
-    };
-    complete(request, parcel);
+    conclude(py, callee, request, &start, outcome, complete);
     if let Some(result) = result
         && let Err(error) = close(&result)
     {
-        log(py, callee, request, &error);
+        callee.log(py, request, &error);
     }
 }
 
-/// Calls the application and sends what it gives; a file is left to the loop.
+/// Ends a response that was sent, or has failed, through `start`.
+pub(crate) fn conclude(
+    py: Python<'_>,
+    callee: &Callee,
+    request: &Request,
+    start: &Bound<'_, StartResponse>,
+    outcome: PyResult<Option<File>>,
+    complete: impl FnOnce(&Request, Parcel),
+) {
+    let parcel = {
+        let transmission = &mut start.borrow_mut().transmission;
+        let file = outcome.unwrap_or_else(|error| {
+            callee.excuse(py, request, &error, transmission);
+            None
+        });
+        finish(py, request, transmission, file)
+    };
+    complete(request, parcel);
+}
+
+/// What is left to be sent.
+pub(crate) fn finish(
+    py: Python<'_>,
+    request: &Request,
+    transmission: &mut Transmission,
+    file: Option<File>,
+) -> Parcel {
+    let parcel = transmission.finish(py, file);
+    if let Some(fault) = transmission.length_fault() {
+        tracing::warn!(
+            target = %String::from_utf8_lossy(request.head.target()),
+            "the application gave {fault} bytes than its Content-Length; connection closed"
+        );
+    }
+    parcel
+}
+
+/// Calls the application and sends what it gives.
 fn run<'py>(
     py: Python<'py>,
     callee: &Callee,
@@ -111,6 +127,15 @@ fn run<'py>(
             InPlace::Refusal => return Ok(None),
         }
     }
+    send(py, returned, start)
+}
+
+/// Sends a body; a file is left to the loop.
+pub(crate) fn send(
+    py: Python<'_>,
+    returned: &Bound<'_, PyAny>,
+    start: &Bound<'_, StartResponse>,
+) -> PyResult<Option<File>> {
     if let Ok(wrapper) = returned.cast_exact::<FileWrapper>()
         && let Some(file) = wrapper.get().regular_file(py)
     {
@@ -177,7 +202,7 @@ fn send_stream(
     Ok(transmission.begin(BodyLength::Known(0))?)
 }
 
-fn as_bytes(part: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyBytes>> {
+pub(crate) fn as_bytes(part: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyBytes>> {
     part.cast_into::<PyBytes>().map_err(|error| {
         let kind = error.into_inner().get_type();
         PyTypeError::new_err(format!("a WSGI body is made of bytes, not {kind}"))
@@ -186,9 +211,7 @@ fn as_bytes(part: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyBytes>> {
 
 /// Answers 500 when nothing has been sent; else ends the connection, so that the peer sees that
 /// the body is not whole.
-fn apologise(py: Python<'_>, start: &Bound<'_, StartResponse>) {
-    let Ok(mut start) = start.try_borrow_mut() else { return };
-    let transmission = &mut start.transmission;
+fn apologise(py: Python<'_>, transmission: &mut Transmission) {
     if transmission.has_begun() {
         return transmission.fail();
     }
@@ -204,9 +227,9 @@ fn apologise(py: Python<'_>, start: &Bound<'_, StartResponse>) {
 }
 
 /// Whether the exception only says that the peer has left.
-fn is_departure(py: Python<'_>, error: &PyErr, start: &Bound<'_, StartResponse>) -> bool {
+fn is_departure(py: Python<'_>, error: &PyErr, transmission: &Transmission) -> bool {
     error.is_instance_of::<pyo3::exceptions::PyConnectionError>(py)
-        && start.borrow().transmission.has_begun()
+        && transmission.has_begun()
         && error.to_string().ends_with(&TransmissionError::PeerLeft.to_string())
 }
 
@@ -217,14 +240,31 @@ fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-fn log(py: Python<'_>, callee: &Callee, request: &Request, error: &PyErr) {
-    let target = String::from_utf8_lossy(request.head.target()).into_owned();
-    let arguments = ("%s %s: the application raised", request.head.method(), target);
-    let keywords = pyo3::types::PyDict::new(py);
-    let logged = keywords
-        .set_item("exc_info", error.value(py))
-        .and_then(|()| callee.logger.bind(py).call_method("error", arguments, Some(&keywords)));
-    if logged.is_err() {
-        tracing::error!(%error, "the application raised, and its exception cannot be logged");
+impl Callee {
+    /// Logs what the application raised, and answers in its place.
+    pub(crate) fn excuse(
+        &self,
+        py: Python<'_>,
+        request: &Request,
+        error: &PyErr,
+        transmission: &mut Transmission,
+    ) {
+        if !is_departure(py, error, transmission) {
+            self.log(py, request, error);
+        }
+        apologise(py, transmission);
+    }
+
+    /// Logs what the application raised.
+    pub(crate) fn log(&self, py: Python<'_>, request: &Request, error: &PyErr) {
+        let target = String::from_utf8_lossy(request.head.target()).into_owned();
+        let arguments = ("%s %s: the application raised", request.head.method(), target);
+        let keywords = pyo3::types::PyDict::new(py);
+        let logged = keywords
+            .set_item("exc_info", error.value(py))
+            .and_then(|()| self.logger.bind(py).call_method("error", arguments, Some(&keywords)));
+        if logged.is_err() {
+            tracing::error!(%error, "the application raised, and its exception cannot be logged");
+        }
     }
 }

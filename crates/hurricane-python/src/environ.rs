@@ -137,7 +137,7 @@ pub(crate) fn environ<'py>(
     Ok(environ)
 }
 
-fn method<'py>(py: Python<'py>, method: &str) -> Bound<'py, PyString> {
+pub(crate) fn method<'py>(py: Python<'py>, method: &str) -> Bound<'py, PyString> {
     match method {
         "GET" => intern!(py, "GET").clone(),
         "POST" => intern!(py, "POST").clone(),
@@ -161,7 +161,7 @@ fn path_info<'py>(py: Python<'py>, path: &[u8]) -> PyResult<Bound<'py, PyString>
     latin1(py, &unquote(path))
 }
 
-fn unquote(path: &[u8]) -> Vec<u8> {
+pub(crate) fn unquote(path: &[u8]) -> Vec<u8> {
     let digit = |byte: Option<&u8>| {
         byte.and_then(|byte| char::from(*byte).to_digit(16))
             .and_then(|digit| u8::try_from(digit).ok())

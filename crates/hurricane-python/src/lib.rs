@@ -16,6 +16,7 @@ mod application;
 mod call;
 mod check;
 mod development;
+mod django;
 mod environ;
 mod exchange;
 mod file_wrapper;
@@ -42,6 +43,10 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::again::{begin, fail, is_done, keep, start_again};
+    #[pymodule_export]
+    use crate::django::entry::DjangoEntry;
+    #[pymodule_export]
+    use crate::django::lazy::{LazyAttribute, RequestParts, whole_dict};
     #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
     #[pymodule_export]

@@ -1,11 +1,11 @@
 //! What a Django project does before it serves, and the loading of it afterwards.
 
-use hurricane::{PreparationArgs, Scoreboard};
+use hurricane::{Interface, PreparationArgs, Scoreboard};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
 use crate::mounts::ProjectMounts;
-use crate::service::{LoadedOnce, set};
+use crate::service::{LoadedOnce, load_project};
 
 /// Management commands and migrations, in a process of their own.
 pub(crate) struct Prepare {
@@ -60,7 +60,9 @@ fn log(level: i32, text: &str) {
 
 /// Loads the application.
 pub(crate) struct Load {
+    /// See `load` of `serve` in `_core.pyi`.
     pub(crate) load: Py<PyAny>,
+    pub(crate) interface: Interface,
     pub(crate) application: LoadedOnce,
     pub(crate) mounts: ProjectMounts,
 }
@@ -68,17 +70,9 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn run(self) -> Result<(), String> {
         Python::attach(|py| {
-            let loaded = self.load.call0(py).and_then(|loaded| {
-                self.mounts.find(py)?;
-                Ok(loaded)
-            });
-            match loaded {
-                Ok(loaded) => {
-                    set(&self.application, loaded);
-                    Ok(())
-                }
-                Err(error) => Err(error.value(py).to_string()),
-            }
+            load_project(py, &self.load, self.interface, &self.application)
+                .and_then(|()| self.mounts.find(py))
+                .map_err(|error| error.value(py).to_string())
         })
     }
 }

@@ -42,6 +42,30 @@ impl Routes {
         }
     }
 
+    /// What requests are counted by whose object tells their route.
+    pub(crate) fn of_requests() -> Self {
+        if settled::is_legacy() { Self::Legacy } else { Self::Told }
+    }
+
+    /// Where a request that was answered with `status` is counted, of a route as Django has it.
+    pub(crate) fn found(
+        self,
+        paths: &Paths,
+        route: Option<&Bound<'_, PyString>>,
+        head: &Head,
+        status: u16,
+    ) -> PathId {
+        if self != Self::Told {
+            let is_known = self == Self::Legacy || status != 404;
+            return paths.find(head.method(), head.path(), is_known);
+        }
+        let Some(Ok(route)) = route.map(|route| route.to_str()) else { return PathId::OTHER };
+        let route = route.strip_prefix('^').unwrap_or(route);
+        let route = route.strip_suffix('$').unwrap_or(route);
+        let route = route.strip_suffix("\\Z").unwrap_or(route);
+        paths.find(head.method(), format!("/{route}").as_bytes(), true)
+    }
+
     /// Where a request that was answered with `status` is counted.
     pub(crate) fn find(
         self,

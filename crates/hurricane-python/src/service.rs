@@ -8,8 +8,9 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use hurricane::{
-    AccessLog, Args, Config, DevelopmentArgs, Forking, LogFormat, Logging, MANAGER_VARIABLES,
-    Preparation, ProjectArgs, Refusal, Server, TerminationLog, WorkerContext, errand,
+    AccessLog, Args, Config, DevelopmentArgs, Forking, Interface, LogFormat, Logging,
+    MANAGER_VARIABLES, Preparation, ProjectArgs, Refusal, Server, TerminationLog, WorkerContext,
+    errand,
 };
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
@@ -18,6 +19,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::access::Scribe;
 use crate::application::WsgiApplication;
+use crate::django::entry::DjangoEntry;
 use crate::mounts::{FoundMounts, ProjectMounts};
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
@@ -57,21 +59,23 @@ pub(crate) fn serve(
     prepare_fork: Py<PyAny>,
     project: String,
 ) -> PyResult<u8> {
-    let ProjectArgs { args, files, preparation, development } = match project_args(argv, settings) {
-        Ok(args) => args,
-        Err(refusal) => return Ok(refusal.report().code()),
-    };
+    let ProjectArgs { args, files, preparation, development, interface } =
+        match project_args(argv, settings) {
+            Ok(args) => args,
+            Err(refusal) => return Ok(refusal.report().code()),
+        };
     Settled { compat: args.compat }.keep();
     let application = Arc::new(OnceLock::new());
     let find_mounts = ProjectMounts::new(mounts, files, args.files.clone());
     let mounts = find_mounts.found();
     // What a reload loads is prepared already.
     let preparation = if preparation.is_empty() || !errand::is_done() {
-        set(&application, load.call0(py)?);
+        load_project(py, &load, interface, &application)?;
         find_mounts.find(py)?;
         None
     } else {
-        let load = Load { load, application: Arc::clone(&application), mounts: find_mounts };
+        let application = Arc::clone(&application);
+        let load = Load { load, interface, application, mounts: find_mounts };
         Some((Prepare { prepare, args: preparation }, load))
     };
     let (checks, prepare_fork) = (Some(checks), Some(prepare_fork));
@@ -129,7 +133,7 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
     let loaded = load.call1((&asked.application,)).inspect_err(|error| {
         hurricane::last_words(&asked.args, &error.value(py).to_string());
     })?;
-    set(&application, loaded.unbind());
+    set(&application, Loaded { application: loaded.unbind(), entered: None });
     let project = asked.application;
     let (preparation, checks, prepare_fork) = (None, None, None);
     let development = DevelopmentArgs::default();
@@ -139,12 +143,35 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
     Ok(service.run(py, &asked.args))
 }
 
-/// Empty until it is loaded.
-pub(crate) type LoadedOnce = Arc<OnceLock<Py<PyAny>>>;
+/// What workers serve.
+pub(crate) struct Loaded {
+    application: Py<PyAny>,
+    /// How it is entered, and why so, where there is a choice.
+    entered: Option<(&'static str, String)>,
+}
 
-pub(crate) fn set(application: &LoadedOnce, loaded: Py<PyAny>) {
+/// Empty until it is loaded.
+pub(crate) type LoadedOnce = Arc<OnceLock<Loaded>>;
+
+fn set(application: &LoadedOnce, loaded: Loaded) {
     let set = application.set(loaded);
     debug_assert!(set.is_ok(), "an application is loaded once");
+}
+
+/// Loads a Django project, and chooses how it is entered.
+pub(crate) fn load_project(
+    py: Python<'_>,
+    load: &Py<PyAny>,
+    interface: Interface,
+    application: &LoadedOnce,
+) -> PyResult<()> {
+    let loaded = load.bind(py).call1((interface.as_str(),))?;
+    let (loaded, reason) = loaded.extract::<(Bound<'_, PyAny>, String)>()?;
+    let is_below = loaded.is_exact_instance_of::<DjangoEntry>();
+    let entered = if is_below { Interface::Django } else { Interface::Wsgi };
+    let entered = Some((entered.as_str(), reason));
+    set(application, Loaded { application: loaded.unbind(), entered });
+    Ok(())
 }
 
 struct Service {
@@ -217,8 +244,11 @@ impl Service {
                     .as_ref()
                     .map_or_else(Vec::new, |collect| check::collect(collect, interval, timeout))
             };
+            let loaded = Arc::clone(&application);
+            let entrance = Box::new(move || loaded.get().and_then(|loaded| loaded.entered.clone()));
             let make = move |context: WorkerContext| {
-                let application = application.get().expect("workers start after it is loaded");
+                let loaded = application.get().expect("workers start after it is loaded");
+                let application = &loaded.application;
                 WsgiApplication::start(&context, application, scribe.clone()).unwrap_or_else(
                     |error| {
                         tracing::error!(%error, "the worker's threads cannot be started");
@@ -231,6 +261,7 @@ impl Service {
             let server = Server::new(config)
                 .own_webhooks(move || webhooks::collect(url.as_ref()))
                 .mount(mounts)
+                .entered_by(entrance)
                 .reload_as(program)
                 .access_log(access)
                 .develop(development::development(development));

@@ -225,6 +225,11 @@ impl Transmission {
         self.announced.as_ref()
     }
 
+    /// The connection, for an end without an answer.
+    pub(crate) fn outlet(&self) -> Outlet {
+        self.outlet.clone()
+    }
+
     pub(crate) fn has_announced(&self) -> bool {
         self.announced.is_some()
     }

@@ -8,6 +8,8 @@ use crate::{Monotonic, TextCell};
 const AWAITED_BYTES_MAX: usize = 512;
 /// Room for where the number of workers comes from, with the name of a cgroup.
 const REASON_BYTES_MAX: usize = 512;
+/// Room for the name of an interface.
+const INTERFACE_BYTES_MAX: usize = 16;
 /// Room for a traceback; Kubernetes and webhooks want no more.
 const FAILURE_BYTES_MAX: usize = 8 * 1024;
 
@@ -110,6 +112,8 @@ pub struct ServerState {
     awaited: TextCell<AWAITED_BYTES_MAX>,
     failure: TextCell<FAILURE_BYTES_MAX>,
     requests_cut: AtomicU64,
+    interface: TextCell<INTERFACE_BYTES_MAX>,
+    interface_reason: TextCell<REASON_BYTES_MAX>,
 }
 
 impl ServerState {
@@ -226,6 +230,17 @@ impl ServerState {
     /// preparation process, or else by the supervisor, before the phase says that it failed.
     pub fn failure(&self) -> &TextCell<FAILURE_BYTES_MAX> {
         &self.failure
+    }
+
+    /// How the application is entered; empty where there is one way only, and while nothing is
+    /// loaded. Set by the supervisor.
+    pub fn interface(&self) -> &TextCell<INTERFACE_BYTES_MAX> {
+        &self.interface
+    }
+
+    /// Why so. Set by the supervisor.
+    pub fn interface_reason(&self) -> &TextCell<REASON_BYTES_MAX> {
+        &self.interface_reason
     }
 
     /// Requests that the end of the grace period has cut off.

@@ -13,9 +13,9 @@ use hurricane_control::WebhookUrl;
 use crate::file_args::{FileArgs, ProjectFileArgs};
 use crate::recycle::WorkerMemory;
 use crate::values::{
-    AccessLogValue, Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin,
-    Workers, bytes, duration, host, management_command, mebibytes, mode, number, path, port,
-    socket_path, switch, webhook_url, worker_memory, workers,
+    AccessLogValue, Compat, DrainReadinessValue, Interface, Io, LogFormat, LogLevel,
+    ManagementCommand, Pin, Workers, bytes, duration, host, management_command, mebibytes, mode,
+    number, path, port, socket_path, switch, webhook_url, worker_memory, workers,
 };
 
 /// Address that stands for "every address of this host", IPv6 and IPv4.
@@ -355,6 +355,18 @@ pub struct ProjectArgs {
     /// What only those want who develop it.
     #[command(flatten)]
     pub development: DevelopmentArgs,
+
+    /// How Django is entered: through the project's WSGI application; below it, with a request
+    /// object that is filled when it is looked at; auto does the latter for Django's own WSGI
+    /// handler, unless something has wrapped or changed it
+    #[arg(
+        long,
+        env = "HURRICANE_INTERFACE",
+        value_name = "INTERFACE",
+        default_value = "wsgi",
+        ignore_case = true
+    )]
+    pub interface: Interface,
 }
 
 /// What a Django project does before it serves.

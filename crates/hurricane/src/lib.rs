@@ -82,12 +82,12 @@ pub use recycle::{Recycling, WorkerMemory};
 pub use reload::changes::{Place, Watched};
 pub use reload::errand;
 pub use reload::program::{Program, remember_origin};
-pub use server::{Server, WorkerContext, keep};
+pub use server::{Entrance, Server, WorkerContext, keep};
 pub use termination::TerminationLog;
 pub use usage::{Refusal, Serve, console, parse, project};
 pub use values::{
-    AccessLogValue, Compat, DrainReadinessValue, Io, LogFormat, LogLevel, ManagementCommand, Pin,
-    WORKERS_MAX, Workers,
+    AccessLogValue, Compat, DrainReadinessValue, Interface, Io, LogFormat, LogLevel,
+    ManagementCommand, Pin, WORKERS_MAX, Workers,
 };
 
 pub use hurricane_control::{

@@ -89,6 +89,7 @@ pub struct Server {
     access: AccessLog,
     late_mounts: Option<LateMounts>,
     development: Option<Development>,
+    entrance: Option<Entrance>,
 }
 
 /// Finds the webhooks that a project has written itself.
@@ -97,21 +98,17 @@ type CollectWebhooks = dyn Fn() -> Option<OwnWebhooks>;
 /// Tells a worker of directories that were not known before the application was loaded.
 type LateMounts = Arc<dyn Fn() -> Vec<Mount> + Send + Sync>;
 
+/// Tells how the application is entered, and why so, once it is loaded.
+pub type Entrance = Box<dyn Fn() -> Option<(&'static str, String)>>;
+
 impl Server {
     /// A server of this configuration, without checks.
     pub fn new(config: Config) -> Self {
         let access = AccessLog::new(&config, false);
         let own_webhooks = Box::new(|| None);
         let checks = Vec::new();
-        Self {
-            config,
-            checks,
-            own_webhooks,
-            program: None,
-            access,
-            late_mounts: None,
-            development: None,
-        }
+        let (program, late_mounts, development, entrance) = (None, None, None, None);
+        Self { config, checks, own_webhooks, program, access, late_mounts, development, entrance }
     }
 
     /// Tells news to webhooks of the service's own as well, which `collect` finds in the process
@@ -147,6 +144,12 @@ impl Server {
         Self { development, ..self }
     }
 
+    /// The start line and `/status` say how the application is entered.
+    #[must_use]
+    pub fn entered_by(self, entrance: Entrance) -> Self {
+        Self { entrance: Some(entrance), ..self }
+    }
+
     /// Registers a check for [`Server::run`].
     #[must_use]
     pub fn check(mut self, check: Check) -> Self {
@@ -164,7 +167,7 @@ impl Server {
         if self.config.access_log == AccessLogValue::Python {
             tracing::warn!("--access-log python needs a Python application; use native");
         }
-        start(self.config, Renewal::default(), (None, self.access), |parts| {
+        start(self.config, Renewal::default(), (None, self.access), None, |parts| {
             let parts = &Parts { late_mounts, ..parts.clone() };
             let control = parts.clone();
             let control = move |station| run_control(&control, checks.clone(), None, station);
@@ -195,7 +198,7 @@ impl Server {
         let (outline, collect) = self.development.map(|it| (it.outline, it.collect)).unzip();
         let renewal = Renewal { program: self.program, outline };
         let late_mounts = self.late_mounts;
-        start(self.config, renewal, (load, self.access), |parts| {
+        start(self.config, renewal, (load, self.access), self.entrance.as_ref(), |parts| {
             let parts = Parts { late_mounts, ..parts.clone() };
             let work = move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
@@ -344,6 +347,7 @@ fn start(
     mut config: Config,
     renewal: Renewal,
     (load, access): (Option<Load>, AccessLog),
+    entrance: Option<&Entrance>,
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Exit {
     let is_reload = errand::is_trial() || errand::is_succession();
@@ -364,8 +368,8 @@ fn start(
         tracing::warn!("{warning}");
     }
     let ended = match received {
-        Some(received) => go_on(config, &outlook, renewal, (received, access), launcher),
-        None => supervise(config, &outlook, renewal, (load, access), launcher),
+        Some(received) => go_on(config, &outlook, renewal, entrance, (received, access), launcher),
+        None => supervise(config, &outlook, renewal, (load, access), entrance, launcher),
     };
     end(ended, &last_words)
 }
@@ -395,6 +399,7 @@ fn supervise(
     outlook: &Outlook,
     renewal: Renewal,
     (load, access): (Option<Load>, AccessLog),
+    entrance: Option<&Entrance>,
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Result<End, StartError> {
     process::raise_open_files();
@@ -412,6 +417,7 @@ fn supervise(
     let control = ControlSeat::new(wants_control(config), bound.probe);
     notify::status(if load.is_some() { "preparing" } else { "starting workers" });
     let on_ready = |board: &Scoreboard| {
+        note_entrance(board, entrance);
         log_start(config, outlook, addresses, board);
         notify::ready(&format!("{} workers serve {}", config.workers, addresses.0));
     };
@@ -433,11 +439,13 @@ fn go_on(
     config: Config,
     outlook: &Outlook,
     renewal: Renewal,
+    entrance: Option<&Entrance>,
     (received, access): (Received, AccessLog),
     launcher: impl FnOnce(&Parts) -> Launcher,
 ) -> Result<End, StartError> {
     let signals = Signals::take_over(&received.handover.blocked).map_err(StartError::Signals)?;
     let board = received.board()?;
+    note_entrance(&board, entrance);
     let listeners = Listeners::adopt(&config, &received.handover.listening);
     Passed::forget();
     let parts = Parts::new(config, board, outlook, &listeners, access);
@@ -477,7 +485,8 @@ pub fn keep() -> Exit {
     let last_words = LastWords::of_reload(&config);
     let renewal = Renewal { program: Some(program), outline: None };
     let received = (received, AccessLog::default());
-    end(go_on(config, &outlook, renewal, received, |_| Launcher::Nothing), &last_words)
+    let ended = go_on(config, &outlook, renewal, None, received, |_| Launcher::Nothing);
+    end(ended, &last_words)
 }
 
 /// Which engine the workers will find, and why.
@@ -522,6 +531,14 @@ fn status(config: &Config, outlook: &Outlook, addresses: (&Endpoint, Option<&End
     })
 }
 
+/// Publishes how the application is entered.
+fn note_entrance(board: &Scoreboard, entrance: Option<&Entrance>) {
+    if let Some((interface, reason)) = entrance.and_then(|entrance| entrance()) {
+        board.server().interface().set(interface);
+        board.server().interface_reason().set(&reason);
+    }
+}
+
 /// Where the application is served and probes are answered.
 fn addresses(listeners: &Listeners) -> (&Endpoint, Option<&Endpoint>) {
     (&listeners.app, listeners.probes.as_ref())
@@ -539,6 +556,9 @@ fn log_start(
         None => (outlook.engine, outlook.reason.as_str()),
         Some(other) => (*other, "some workers were refused a ring, see above"),
     };
+    let text = |cell: String| Some(cell).filter(|text| !text.is_empty());
+    let interface = text(board.server().interface().get());
+    let interface_reason = text(board.server().interface_reason().get());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         workers = config.workers,
@@ -547,6 +567,8 @@ fn log_start(
         engine = engine.as_str(),
         engine_because = reason,
         pin = config.pin.reason,
+        interface,
+        interface_because = interface_reason,
         app = %app,
         probes = probes.map_or_else(|| "off".to_owned(), ToString::to_string),
         "serving"

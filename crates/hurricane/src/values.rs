@@ -86,6 +86,29 @@ impl Compat {
     }
 }
 
+/// How a Django project is entered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Interface {
+    /// Below WSGI where nobody can tell the difference, else through it.
+    Auto,
+    /// The project's WSGI application is called.
+    #[default]
+    Wsgi,
+    /// Django gets a request object that is filled when it is looked at.
+    Django,
+}
+
+impl Interface {
+    /// As it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Wsgi => "wsgi",
+            Self::Django => "django",
+        }
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum LogFormat {

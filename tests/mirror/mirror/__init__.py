@@ -1,0 +1,1 @@
+"""A project that shows as much of Django as can be seen from outside."""

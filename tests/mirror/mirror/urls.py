@@ -1,0 +1,39 @@
+"""A path for each kind of answer."""
+
+from django.conf.urls.i18n import i18n_patterns
+from django.urls import include, path, re_path
+
+from mirror import requests, views, waiting
+
+inner = [path("<slug:name>/", views.named, name="inner")]
+
+urlpatterns = [
+    path("", views.hello, name="home"),
+    path("hello", views.hello),
+    path("slash/", views.hello, name="slash"),
+    path("seen", requests.seen),
+    re_path(r"^any/(?P<rest>.*)$", requests.seen),
+    re_path(r"^pair/([^/]+)/(\d+)$", views.pair),
+    path("inner/<int:number>/", include((inner, "app"), namespace="space")),
+    path("status/<int:code>", views.status),
+    path("make/<str:kind>", views.make),
+    path("raise/<str:kind>", views.fail),
+    path("request/<str:what>", requests.look),
+    path("read/<str:how>", requests.read),
+    path("upload", requests.upload),
+    path("form", views.form),
+    path("session/<str:what>", views.session),
+    path("local/<str:what>", views.local),
+    path("signal/<str:what>", views.signal),
+    path("cached/<str:kind>", views.cached),
+    path("conditional", views.conditional),
+    path("database/<str:what>", views.database),
+    path("class", views.Kind.as_view(), {"extra": "given"}),
+    path("page", views.page),
+    path("journal", views.journal),
+    path("waiting/<str:kind>", waiting.waiting),
+    path("waiting-class", waiting.Kind.as_view()),
+    path("i18n/", include("django.conf.urls.i18n")),
+    *i18n_patterns(path("local-page/", views.page)),
+]
+handler404 = "mirror.views.missing"

@@ -20,6 +20,11 @@ ENGINES = ("io-uring", "epoll")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run what takes half a minute")
+    parser.addoption(
+        "--original",
+        metavar="PYTHON",
+        help="hold tests/contract against Django-Hurricane 1.6.2, installed for this interpreter",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

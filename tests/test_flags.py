@@ -41,22 +41,28 @@ def test_settings_are_read_with_prefix_and_the_old_ones_without() -> None:
         "HURRICANE_PORT": "81",
         "WORKERS": "3",
         "HURRICANE_NO_PROBE": "false",
+        "DEBUG": "true",
     }
 
 
-def test_a_bare_setting_of_another_type_belongs_to_somebody_else() -> None:
-    assert flags.from_settings(SimpleNamespace(PORT={"of": "something"})) == {}
+@pytest.mark.parametrize(
+    "foreign",
+    [{"PORT": {"of": "something"}}, {"PORT": True}, {"NO_PROBE": "a text"}, {"LIVENESS_PROBE": ()}],
+)
+def test_a_bare_setting_of_another_type_belongs_to_somebody_else(
+    foreign: dict[str, object],
+) -> None:
+    assert flags.from_settings(SimpleNamespace(**foreign)) == {}
+
+
+def test_a_bare_switch_is_a_boolean_however_it_is_written() -> None:
+    for value, text in [(True, "true"), (0, "0"), ("off", "off"), ("TRUE", "TRUE")]:
+        assert flags.from_settings(SimpleNamespace(NO_PROBE=value)) == {"NO_PROBE": text}
 
 
 def test_a_prefixed_setting_of_another_type_is_refused() -> None:
     with pytest.raises(flags.SettingError, match=r"settings\.HURRICANE_PORT is a dict"):
         flags.from_settings(SimpleNamespace(HURRICANE_PORT={}))
-
-
-def test_every_bare_setting_is_a_flag() -> None:
-    names = {flags.key(flag).upper() for flag in _core.flags()}
-    assert names >= flags.BARE_SETTINGS
-    assert "DEBUG" not in flags.BARE_SETTINGS
 
 
 def test_probe_paths_are_sanitised() -> None:

@@ -41,6 +41,9 @@ def flags() -> list[Flag]:
 def is_legacy() -> bool:
     """Whether ``--compat 1.6`` was asked for; false until the flags are settled."""
 
+def is_debug() -> bool:
+    """Whether ``--debug`` was asked for; false until the flags are settled."""
+
 class RequestParts:
     """The native half of a request object: what came, from which its attributes are made."""
 

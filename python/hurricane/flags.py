@@ -20,22 +20,31 @@ if TYPE_CHECKING:
 RESERVED = frozenset({"--help", "--version"})
 # The application's own version: no flag, because ``--version`` tells Django's.
 VERSION = "HURRICANE_VERSION"
-# Settings that have always been read without the prefix. DEBUG is never among them: Django's own
-# DEBUG says nothing about the server.
+# Settings that have always been read without the prefix. Django's own DEBUG is among them: all that
+# --debug does is to let failing probes say more.
 BARE_SETTINGS = frozenset(
     {
         "AUTORELOAD",
         "CHECK_MIGRATIONS",
         "CHECK_MIGRATIONS_APPLY",
         "COMMAND",
+        "DEBUG",
+        "DEBUGGER",
+        "DEBUGGER_PORT",
         "LIVENESS_PROBE",
         "LOG_PROBES",
         "MAX_BODY_SIZE",
+        "MAX_BUFFER_SIZE",
         "MAX_LIFETIME",
+        "MAX_MEMORY",
         "MEDIA",
+        "METRICS",
+        "NO_METRICS",
         "NO_PROBE",
         "PORT",
         "PROBE_PORT",
+        "PYCHARM_HOST",
+        "PYCHARM_PORT",
         "READINESS_PROBE",
         "REQ_QUEUE_LEN",
         "STARTUP_PROBE",
@@ -45,6 +54,8 @@ BARE_SETTINGS = frozenset(
         "WORKERS",
     }
 )
+# What a bare setting may say to be a switch's; any other text is somebody else's setting.
+SWITCH_TEXTS = frozenset({"", "0", "1", "false", "no", "off", "on", "true", "yes"})
 
 
 class SettingError(Exception):
@@ -116,14 +127,24 @@ def from_settings(settings: object) -> dict[str, str]:
         bare = getattr(settings, name, None) if name in BARE_SETTINGS else None
         if prefixed is not None:
             values[f"HURRICANE_{name}"] = setting_text(f"HURRICANE_{name}", prefixed, flag)
-        elif isinstance(bare, bool | int | float | str) or (
-            flag["repeatable"] and is_list_of_texts(bare)
-        ):
+        elif is_bare_value(bare, flag):
             values[name] = setting_text(name, bare, flag)
     version = getattr(settings, VERSION, None)
     if version is not None:
         values[VERSION] = str(version)
     return values
+
+
+def is_bare_value(value: object, flag: _core.Flag) -> bool:
+    """Whether a setting without prefix is of a kind that is meant for the flag.
+
+    Other packages have settings of the same names, such as a dictionary ``METRICS``.
+    """
+    if flag["switch"]:
+        return isinstance(value, bool | int | str) and as_text(value).lower() in SWITCH_TEXTS
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int | float | str) or (flag["repeatable"] and is_list_of_texts(value))
 
 
 def setting_text(name: str, value: object, flag: _core.Flag) -> str:

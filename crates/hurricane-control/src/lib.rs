@@ -47,5 +47,5 @@ pub use correspondent::{OwnWebhooks, Tell};
 pub use error::ControlError;
 pub use hurricane_scoreboard::{Purpose, WebhookKind, WebhookStatus};
 pub use route::{ProbePaths, answer};
-pub use verdict::{DrainReadiness, DrainReadinessError, VerdictLimits};
+pub use verdict::{DrainReadiness, DrainReadinessError, VerdictLimits, Wording};
 pub use webhook::{WebhookOptions, WebhookUrl, WebhookUrlError, send_failed_start};

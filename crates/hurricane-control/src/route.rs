@@ -3,7 +3,7 @@
 use hurricane_http::{Head, Response, ResponseBody};
 use hurricane_scoreboard::{Monotonic, Scoreboard};
 
-use crate::verdict::{self, Snapshot, Verdict, VerdictLimits};
+use crate::verdict::{self, Snapshot, Verdict, VerdictLimits, Wording};
 use crate::{metrics, status};
 
 /// Where the probes are. Paths are literal; a leading slash is added where it is missing, spaces
@@ -41,15 +41,16 @@ pub fn answer(
     board: &Scoreboard,
 ) -> Option<Response> {
     let endpoint = paths.find(head.path())?;
+    let wording = limits.wording;
     if !matches!(head.method(), "GET" | "HEAD" | "POST") {
         let refusal = Response::text("method not allowed").with_status(405);
         return Some(uncached(refusal.with_header("Allow", "GET, HEAD, POST")));
     }
     let snapshot = Snapshot::take(board, Monotonic::now());
     Some(uncached(match endpoint {
-        Endpoint::Startup => respond(&verdict::startup(&snapshot)),
-        Endpoint::Readiness => respond(&verdict::readiness(&snapshot, limits)),
-        Endpoint::Liveness => respond(&verdict::liveness(&snapshot, limits)),
+        Endpoint::Startup => respond(&verdict::startup(&snapshot), wording),
+        Endpoint::Readiness => respond(&verdict::readiness(&snapshot, limits), wording),
+        Endpoint::Liveness => respond(&verdict::liveness(&snapshot, limits), wording),
         Endpoint::Metrics => metrics::respond(head, &snapshot, limits, server, board),
         Endpoint::Status => {
             let json = status::render(&snapshot, limits, server, board);
@@ -91,8 +92,16 @@ fn is_at(path: &[u8], configured: &str) -> bool {
     path.iter().copied().eq(wanted)
 }
 
-fn respond(verdict: &Verdict) -> Response {
-    Response::text(verdict.body().into_owned()).with_status(verdict.status())
+fn respond(verdict: &Verdict, wording: Wording) -> Response {
+    let response = if wording.is_bare {
+        // Nothing in it comes from outside but what a check says while debugging.
+        let body = verdict.bare_body(wording).into_owned();
+        Response { status: 200, headers: Vec::new(), body: ResponseBody::Full(body.into()) }
+            .with_header("Content-Type", "text/html; charset=UTF-8")
+    } else {
+        Response::text(verdict.body().into_owned())
+    };
+    response.with_status(verdict.status())
 }
 
 fn uncached(response: Response) -> Response {

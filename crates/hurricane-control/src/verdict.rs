@@ -28,6 +28,17 @@ pub struct VerdictLimits {
     pub drain_readiness: DrainReadiness,
     /// Requests after which liveness asks for a new pod.
     pub requests_max: Option<u64>,
+    /// What a failing probe says. It decides no status.
+    pub wording: Wording,
+}
+
+/// How much the answer of a failing probe says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wording {
+    /// As Django-Hurricane 1.6.2 did: one word about a check or database, and else nothing.
+    pub is_bare: bool,
+    /// All that a failing check says, on as many lines as it has (`--debug`).
+    pub is_full: bool,
 }
 
 /// What `/ready` says while the server drains (`--drain-readiness`).
@@ -81,6 +92,8 @@ pub(crate) struct Snapshot {
     pub(crate) crash_loop: bool,
     /// Answered by all workers that have ever been.
     pub(crate) requests: u64,
+    /// How many answers of all of them were timed, and the time of all together.
+    pub(crate) timed: (u64, Duration),
     /// Those that there should be, by index.
     pub(crate) workers: Vec<SlotReading>,
     /// In order of registration.
@@ -103,6 +116,7 @@ impl Snapshot {
             restarts: server.restarts(),
             crash_loop: server.crash_loop(),
             requests: board.read_all().map(|(_, slot)| slot.requests).sum(),
+            timed: board.timed(),
             workers: board.read_workers(),
             checks: board.read_checks(),
         }
@@ -178,7 +192,19 @@ impl Verdict {
         }
     }
 
-    /// One line per reason, at most 8 KiB.
+    /// What [`Wording::is_bare`] leaves of it.
+    pub(crate) fn bare_body(&self, wording: Wording) -> Cow<'_, str> {
+        match self.reasons.first() {
+            Some(Reason { fault: Fault::Database, .. }) if !wording.is_full => {
+                "database error".into()
+            }
+            Some(Reason { fault: Fault::Check, .. }) if !wording.is_full => "check error".into(),
+            Some(Reason { fault: Fault::Unready, .. }) => "".into(),
+            _ => self.body(),
+        }
+    }
+
+    /// One line per reason, or as many as a check has in full; at most 8 KiB.
     pub(crate) fn body(&self) -> Cow<'_, str> {
         if self.passes() {
             return Cow::Borrowed(&self.success);
@@ -192,8 +218,7 @@ impl Verdict {
             if listed > 0 {
                 body.push('\n');
             }
-            // What a check says may have lines of its own.
-            body.extend(reason.text.chars().map(|c| if c.is_control() { ' ' } else { c }));
+            body.push_str(&reason.text);
         }
         debug_assert!(body.len() <= BODY_BYTES_MAX);
         Cow::Owned(body)
@@ -212,13 +237,13 @@ pub(crate) fn readiness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict 
     if reasons.is_empty() {
         reasons.extend(ending(snapshot.phase, limits.drain_readiness));
         if snapshot.workers.is_empty() {
-            reasons.push(unready(Subject::Phase, "no worker is running".into()));
+            reasons.push(unready(Subject::Phase, "no worker is running"));
         }
         for (index, worker) in snapshot.workers.iter().enumerate() {
             reasons.extend(unready_worker(index, worker, snapshot.now, limits));
         }
         reasons.extend(busy(&snapshot.workers, limits.req_queue_len));
-        reasons.extend(failing_checks(snapshot, Purpose::Readiness));
+        reasons.extend(failing_checks(snapshot, Purpose::Readiness, limits.wording));
     }
     Verdict::new("", reasons)
 }
@@ -227,7 +252,7 @@ pub(crate) fn readiness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict 
 pub(crate) fn liveness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict {
     let mut reasons = awaited(snapshot);
     if reasons.is_empty() {
-        reasons.extend(failing_checks(snapshot, Purpose::Liveness));
+        reasons.extend(failing_checks(snapshot, Purpose::Liveness, limits.wording));
         if snapshot.crash_loop {
             reasons.push(Reason {
                 subject: Subject::CrashLoop,
@@ -243,11 +268,25 @@ pub(crate) fn liveness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict {
         }
         reasons.extend(outlived(snapshot.requests, limits.requests_max));
     }
-    Verdict::new("alive", reasons)
+    Verdict::new(pace(snapshot).map_or("alive".into(), Cow::Owned), reasons)
 }
 
-fn unready(subject: Subject, text: String) -> Reason {
-    Reason { subject, fault: Fault::Unready, text }
+/// How the server gets on, once a request was answered.
+fn pace(snapshot: &Snapshot) -> Option<String> {
+    let (answers, time) = snapshot.timed;
+    let mean = time.as_nanos().checked_div(u128::from(answers))?;
+    let millis = Duration::from_nanos(u64::try_from(mean).ok()?).as_secs_f64() * 1000.0;
+    let queue = queue_len(&snapshot.workers);
+    Some(format!("Average response time: {millis:.2}ms Request queue size: {queue} Rx"))
+}
+
+fn unready(subject: Subject, text: impl AsRef<str>) -> Reason {
+    Reason { subject, fault: Fault::Unready, text: on_one_line(text.as_ref()) }
+}
+
+/// What a command, a check or a database says may have lines of its own.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What a start that has not finished waits for.
@@ -284,7 +323,7 @@ fn ending(phase: Phase, drain_readiness: DrainReadiness) -> Option<Reason> {
         (Phase::Draining, DrainReadiness::Failing) => "the server is draining",
         (Phase::Stopping, _) => "the server is stopping",
     };
-    Some(unready(Subject::Phase, text.into()))
+    Some(unready(Subject::Phase, text))
 }
 
 fn unready_worker(
@@ -327,12 +366,16 @@ fn unready_worker(
 }
 
 fn busy(workers: &[SlotReading], req_queue_len: usize) -> Option<Reason> {
-    let requests = |worker: &SlotReading| u64::from(worker.queued) + u64::from(worker.running);
-    let total: u64 = workers.iter().map(requests).sum();
+    let total = queue_len(workers);
     (total >= req_queue_len as u64).then(|| {
         let text = format!("request queue length {total} is at or over {req_queue_len}");
         unready(Subject::Queue, text)
     })
+}
+
+/// Requests that wait or run.
+fn queue_len(workers: &[SlotReading]) -> u64 {
+    workers.iter().map(|worker| u64::from(worker.queued) + u64::from(worker.running)).sum()
 }
 
 /// A worker that the supervisor should have replaced long ago: it replaces a stalled one after
@@ -369,18 +412,23 @@ fn silent(name: &Named<'_>, silence: Duration, limit: Duration) -> String {
     format!("{name} has been silent for {silence:.1} s (limit {limit} s)")
 }
 
-fn failing_checks(snapshot: &Snapshot, purpose: Purpose) -> impl Iterator<Item = Reason> {
+fn failing_checks(
+    snapshot: &Snapshot,
+    purpose: Purpose,
+    wording: Wording,
+) -> impl Iterator<Item = Reason> {
     let checks = snapshot.checks.iter().filter(move |check| check.purpose == purpose);
-    checks.filter_map(|check| failing_check(check, snapshot.now))
+    checks.filter_map(move |check| failing_check(check, snapshot.now, wording))
 }
 
-fn failing_check(check: &CheckReading, now: Monotonic) -> Option<Reason> {
+fn failing_check(check: &CheckReading, now: Monotonic, wording: Wording) -> Option<Reason> {
     let name = &check.name;
-    let (fault, text) = match check.status {
+    let (fault, said) = match check.status {
         // A liveness check that has not ended yet is no cause for a restart.
         CheckStatus::Pending if check.purpose == Purpose::Liveness => return None,
         CheckStatus::Pending => {
-            (Fault::Unready, format!("check {name} is pending: it has not ended once"))
+            let text = format!("check {name} is pending: it has not ended once");
+            return Some(unready(Subject::Check(name.clone()), text));
         }
         CheckStatus::Passed | CheckStatus::Warned => {
             let age = now.since(check.finished);
@@ -389,16 +437,16 @@ fn failing_check(check: &CheckReading, now: Monotonic) -> Option<Reason> {
                 return None;
             }
             let (age, limit) = (age.as_secs_f64(), check.stale_after.as_secs_f64());
-            let text =
-                format!("check error: {name}: last result is {age:.1} s old (limit {limit} s)");
-            (Fault::Check, text)
+            (Fault::Check, format!("last result is {age:.1} s old (limit {limit} s)"))
         }
-        CheckStatus::Failed | CheckStatus::TimedOut => {
-            (Fault::Check, format!("check error: {name}: {}", said(check)))
-        }
-        CheckStatus::DatabaseFailed => {
-            (Fault::Database, format!("database error: {name}: {}", said(check)))
-        }
+        CheckStatus::Failed | CheckStatus::TimedOut => (Fault::Check, said(check).to_owned()),
+        CheckStatus::DatabaseFailed => (Fault::Database, said(check).to_owned()),
+    };
+    let kind = if fault == Fault::Database { "database error" } else { "check error" };
+    let text = match (wording.is_full, wording.is_bare) {
+        (false, _) => on_one_line(&format!("{kind}: {name}: {said}")),
+        (true, false) => format!("django {kind}: {said}\ncheck: {name}"),
+        (true, true) => format!("django {kind}: {said}"),
     };
     Some(Reason { subject: Subject::Check(name.clone()), fault, text })
 }
@@ -429,6 +477,7 @@ impl VerdictLimits {
         req_queue_len: 10,
         drain_readiness: DrainReadiness::Serving,
         requests_max: None,
+        wording: Wording { is_bare: false, is_full: false },
     };
 }
 
@@ -658,6 +707,63 @@ mod tests {
             assert_eq!(ready(&board, at(100_100)), (expected.0, expected.1.to_owned()));
             assert_eq!(alive(&board, at(100_100)).0, 200);
         }
+    }
+
+    #[test]
+    fn wordings_say_more_or_less_and_decide_nothing() {
+        let board = serving();
+        add_check(&board, 0, Purpose::Readiness);
+        let full = Wording { is_full: true, is_bare: false };
+        let bare = Wording { is_full: false, is_bare: true };
+        let both = Wording { is_full: true, is_bare: true };
+        for (status, named, in_full, word) in [
+            (CheckStatus::Failed, "check error: check0: a b", "django check error: a\nb", "check"),
+            (
+                CheckStatus::DatabaseFailed,
+                "database error: check0: a b",
+                "django database error: a\nb",
+                "database",
+            ),
+        ] {
+            record(&board, 0, status, "a\nb");
+            let judged = |wording| {
+                readiness(
+                    &Snapshot::take(&board, at(100_100)),
+                    &VerdictLimits { wording, ..limits() },
+                )
+            };
+            let verdict = judged(Wording::default());
+            assert_eq!(answer(&verdict), (500, named.into()));
+            assert_eq!(answer(&judged(full)), (500, format!("{in_full}\ncheck: check0")));
+            assert_eq!(judged(bare).bare_body(bare), format!("{word} error"));
+            assert_eq!(judged(bare).body(), named, "logs and webhooks say it all the same");
+            assert_eq!(judged(both).bare_body(both), in_full);
+        }
+        record(&board, 0, CheckStatus::Passed, "");
+        board.server().set_phase(Phase::Stopping);
+        let stopping = readiness(&Snapshot::take(&board, at(100_100)), &limits());
+        assert_eq!((stopping.status(), stopping.bare_body(bare).as_ref()), (400, ""));
+        board.server().set_phase(Phase::Serving);
+        let alive = liveness(&Snapshot::take(&board, at(100_100)), &limits());
+        assert_eq!(alive.bare_body(bare), "alive");
+    }
+
+    #[test]
+    fn liveness_tells_the_pace_once_there_is_one() {
+        let board = serving();
+        let count = |slot: usize, millis| {
+            board.slot(slot).unwrap().count(&hurricane_scoreboard::Answer {
+                status: 200,
+                took: Duration::from_millis(millis),
+                body_bytes: 1,
+                path: hurricane_scoreboard::PathId::OTHER,
+            });
+        };
+        count(0, 5);
+        count(1, 8);
+        board.slot(1).unwrap().request_queued();
+        let pace = "Average response time: 6.50ms Request queue size: 1 Rx";
+        assert_eq!(alive(&board, at(100_100)), (200, pace.into()));
     }
 
     #[test]

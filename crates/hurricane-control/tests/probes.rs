@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use hurricane_control::{
     Check, CheckOutcome, ControlOptions, DrainReadiness, ProbePaths, Purpose, VerdictLimits,
+    Wording,
 };
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
 use serde_json::json;
@@ -62,6 +63,7 @@ impl Control {
                     req_queue_len: 10,
                     drain_readiness: DrainReadiness::Serving,
                     requests_max: None,
+                    wording: Wording::default(),
                 },
                 checks,
                 webhook: None,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hurricane_control::{
     ControlError, ControlOptions, DrainReadiness, OwnWebhooks, ProbePaths, VerdictLimits,
-    WebhookKind, WebhookOptions, WebhookStatus, run, send_failed_start,
+    WebhookKind, WebhookOptions, WebhookStatus, Wording, run, send_failed_start,
 };
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
 use serde_json::{Value, json};
@@ -140,6 +140,7 @@ impl Control {
                 req_queue_len: 10,
                 drain_readiness: DrainReadiness::Serving,
                 requests_max: None,
+                wording: Wording::default(),
             },
             checks: Vec::new(),
             webhook: url.map(options),

@@ -52,7 +52,7 @@ mod _core {
     #[pymodule_export]
     use crate::service::{develops, flags, heed_signals, last_words, main, release_signals, serve};
     #[pymodule_export]
-    use crate::settled::is_legacy;
+    use crate::settled::{is_debug, is_legacy};
     #[pymodule_export]
     use crate::webhooks::{post_webhook, shown_url};
 

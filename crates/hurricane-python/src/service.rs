@@ -64,7 +64,7 @@ pub(crate) fn serve(
             Ok(args) => args,
             Err(refusal) => return Ok(refusal.report().code()),
         };
-    Settled { compat: args.compat }.keep();
+    Settled { compat: args.compat, debug: development.debug }.keep();
     let application = Arc::new(OnceLock::new());
     let find_mounts = ProjectMounts::new(mounts, files, args.files.clone());
     let mounts = find_mounts.found();
@@ -128,7 +128,7 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
         Ok(asked) => asked,
         Err(refusal) => return Ok(refusal.report().code()),
     };
-    Settled { compat: asked.args.compat }.keep();
+    Settled { compat: asked.args.compat, debug: false }.keep();
     let application = Arc::new(OnceLock::new());
     let loaded = load.call1((&asked.application,)).inspect_err(|error| {
         hurricane::last_words(&asked.args, &error.value(py).to_string());
@@ -192,10 +192,11 @@ struct Service {
 
 impl Service {
     fn run(self, py: Python<'_>, args: &Args) -> u8 {
-        let config = match Config::of_this_process(args) {
+        let mut config = match Config::of_this_process(args) {
             Ok(config) => config,
             Err(refusal) => return refusal.report().code(),
         };
+        config.verdict.wording.is_full = self.development.debug;
         // Who asks for JSON wants every line as JSON.
         let extra = match config.log_format {
             LogFormat::Json => Ok(None),

@@ -15,6 +15,8 @@ static SETTLED: OnceLock<Settled> = OnceLock::new();
 pub(crate) struct Settled {
     /// `--compat`
     pub(crate) compat: Compat,
+    /// `--debug`
+    pub(crate) debug: bool,
 }
 
 impl Settled {
@@ -29,4 +31,10 @@ impl Settled {
 #[pyfunction]
 pub(crate) fn is_legacy() -> bool {
     SETTLED.get().is_some_and(|settled| settled.compat.is_legacy())
+}
+
+/// See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn is_debug() -> bool {
+    SETTLED.get().is_some_and(|settled| settled.debug)
 }

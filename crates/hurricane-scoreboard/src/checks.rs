@@ -75,7 +75,8 @@ impl CheckStatus {
 }
 
 const NAME_BYTES_MAX: usize = 128;
-const MESSAGE_BYTES_MAX: usize = 512;
+// A traceback of some frames fits, for those who debug.
+const MESSAGE_BYTES_MAX: usize = 2048;
 
 /// The cell of one check.
 #[derive(Debug)]
@@ -125,7 +126,7 @@ impl CheckCell {
         self.sequence.write(|| self.in_use.store(0, Ordering::Relaxed));
     }
 
-    /// Records a result. A message over 512 bytes is cut.
+    /// Records a result. A message over 2 KiB is cut.
     pub fn record(
         &self,
         status: CheckStatus,
@@ -181,7 +182,7 @@ pub struct CheckReading {
     pub purpose: Purpose,
     /// Last result.
     pub status: CheckStatus,
-    /// What the check said, cut to 512 bytes.
+    /// What the check said, cut to 2 KiB.
     pub message: String,
     /// When the last run ended; never while pending.
     pub finished: Monotonic,

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -274,6 +275,14 @@ impl Scoreboard {
         let mut sums = TrafficReading::default();
         (0..self.slots()).filter_map(|i| self.slot(i)).for_each(|slot| slot.add_traffic(&mut sums));
         sums
+    }
+
+    /// How many answers of all workers were timed so far, and the time of all together.
+    pub fn timed(&self) -> (u64, Duration) {
+        let slots = (0..self.slots()).filter_map(|i| self.slot(i));
+        slots.map(Slot::timed).fold((0, Duration::ZERO), |(answers, time), (more, took)| {
+            (answers + more, time.saturating_add(took))
+        })
     }
 
     /// What the worker in slot `index` is to the server.

@@ -294,6 +294,11 @@ impl Slot {
         self.traffic.add_to(sums);
     }
 
+    /// How many answers were counted, and the time of all together.
+    pub fn timed(&self) -> (u64, Duration) {
+        self.traffic.timed()
+    }
+
     /// Everything at once, but for the traffic.
     pub fn read(&self) -> SlotReading {
         let moment = |field: &AtomicU64| Monotonic::from_nanos(field.load(Ordering::Relaxed));

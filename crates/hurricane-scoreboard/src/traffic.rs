@@ -101,6 +101,12 @@ impl Traffic {
         add(&self.paths[answer.path.index()], 1);
     }
 
+    /// How many answers were counted, and the time of all together.
+    pub(crate) fn timed(&self) -> (u64, Duration) {
+        let answers = self.times.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        (answers, Duration::from_nanos(self.time_ns.load(Ordering::Relaxed)))
+    }
+
     pub(crate) fn add_to(&self, sums: &mut TrafficReading) {
         let add = |sums: &mut [u64], counters: &[AtomicU64]| {
             for (sum, counter) in sums.iter_mut().zip(counters) {
@@ -175,6 +181,7 @@ mod tests {
         assert_eq!(sums.sizes, [1, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         assert_eq!((sums.answers(), sums.by_path(PathId::OTHER)), (5, 5));
         assert_eq!(sums.time, Duration::from_millis(20_012));
+        assert_eq!(traffic.timed(), (5, sums.time));
         assert_eq!(sums.size_bytes, (1 << 40) + 260);
     }
 

@@ -141,9 +141,9 @@ pub struct Args {
     )]
     pub io: Io,
 
-    /// Not ready when so many requests wait or run, over all workers
+    /// Not ready when so many requests wait or run, over all workers; 0 is never ready
     #[arg(long, env = "HURRICANE_REQ_QUEUE_LEN", value_name = "N",
-          default_value = "10", value_parser = number(1..=1_000_000))]
+          default_value = "10", value_parser = number(0..=1_000_000))]
     pub req_queue_len: usize,
 
     /// Requests of a worker that may wait for a thread; more are answered 503 at once
@@ -226,6 +226,13 @@ pub struct Args {
     #[arg(long, env = "HURRICANE_MAX_BODY_SIZE", value_name = "BYTES",
           default_value = "104857600", value_parser = bytes)]
     pub max_body_size: u64,
+
+    /// Most bytes of a request that are kept in memory (suffix k, m, g): of its head, which is
+    /// answered 431 when it is longer than this or than 64k, and of its body, which goes to a file
+    /// when it is longer than this or than 1m
+    #[arg(long, env = "HURRICANE_MAX_BUFFER_SIZE", value_name = "BYTES",
+          default_value = "104857600", value_parser = bytes)]
+    pub max_buffer_size: u64,
 
     /// Open connections of a worker
     #[arg(long, env = "HURRICANE_MAX_CONNECTIONS", value_name = "N",
@@ -409,6 +416,14 @@ pub struct DevelopmentArgs {
     /// before the reload. May be given several times; the variable holds one a line, or a JSON list
     #[arg(long, env = "HURRICANE_STATIC_WATCH", value_name = "PATH")]
     pub static_watch: Vec<PathBuf>,
+
+    /// Answer failing probes with all that a check says, and with its traceback; on where Django's
+    /// DEBUG is. Nothing else is different
+    #[arg(long, env = "HURRICANE_DEBUG", value_name = "BOOLEAN",
+          action = ArgAction::Set, num_args = 0..=1,
+          require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = switch)]
+    pub debug: bool,
 }
 
 impl PreparationArgs {

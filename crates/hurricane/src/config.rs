@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits, WebhookOptions};
+use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits, WebhookOptions, Wording};
 use hurricane_cpu::{
     Bound, CgroupVersion, CpuSet, MilliCpus, Origin, PinMode, PinPlan, Survey, pin_plan,
     worker_count,
@@ -301,12 +301,17 @@ fn verdict_limits(args: &Args) -> VerdictLimits {
             DrainReadinessValue::Failing => DrainReadiness::Failing,
         },
         requests_max: Some(args.max_lifetime as u64).filter(|requests| *requests > 0),
+        wording: Wording { is_bare: args.compat.is_legacy(), is_full: false },
     }
 }
 
 fn limits(args: &Args) -> Limits {
+    let defaults = Limits::default();
+    let buffer = |most: usize| most.min(usize::try_from(args.max_buffer_size).unwrap_or(most));
     Limits {
+        head_bytes_max: buffer(defaults.head_bytes_max),
         body_bytes_max: args.max_body_size,
+        body_memory_bytes_max: buffer(defaults.body_memory_bytes_max),
         connections_max: args.max_connections,
         queue_len_max: args.queue_size,
         head_timeout: args.head_timeout,
@@ -315,7 +320,7 @@ fn limits(args: &Args) -> Limits {
         keep_alive_timeout: args.keep_alive_timeout,
         connection_age_max: args.max_connection_age,
         connection_requests_max: args.max_requests_per_connection,
-        ..Limits::default()
+        ..defaults
     }
 }
 
@@ -429,6 +434,14 @@ mod tests {
 
     #[test]
     fn limits_come_from_flags() {
+        let config = resolved(&["--max-buffer-size", "2k"]);
+        assert_eq!(
+            (config.limits.head_bytes_max, config.limits.body_memory_bytes_max),
+            (2048, 2048)
+        );
+        let ours = Limits::default();
+        assert_eq!(resolved(&[]).limits.head_bytes_max, ours.head_bytes_max);
+        assert_eq!(resolved(&[]).limits.body_memory_bytes_max, ours.body_memory_bytes_max);
         let config = resolved(&["--max-body-size", "1k", "--queue-size", "7", "--workers", "3"]);
         assert_eq!(config.limits.body_bytes_max, 1024);
         assert_eq!(config.limits.queue_len_max, 7);

@@ -264,10 +264,12 @@ pub(crate) fn worker_memory(text: &str) -> Result<WorkerMemory, String> {
 
 /// A literal path of a probe: a slash in front is added, one behind is dropped.
 pub(crate) fn path(text: &str) -> Result<String, String> {
+    // Spaces have always been dropped, wherever they are.
+    let text = text.replace(' ', "");
     let bare = text.trim().trim_start_matches('/').trim_end_matches('/');
     let literal = bare.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%".contains(&byte));
     if bare.is_empty() || !literal || bare.len() > 200 {
-        return Err("a path such as /alive, without query, spaces or percent signs".to_owned());
+        return Err("a path such as /alive, without query or percent signs".to_owned());
     }
     Ok(format!("/{bare}"))
 }

@@ -44,7 +44,7 @@ pub(crate) fn judge(slot: &SlotReading, limits: &VerdictLimits, now: Monotonic) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hurricane_control::DrainReadiness;
+    use hurricane_control::{DrainReadiness, Wording};
     use hurricane_scoreboard::Slot;
 
     const LIMITS: VerdictLimits = VerdictLimits {
@@ -53,6 +53,7 @@ mod tests {
         req_queue_len: 10,
         drain_readiness: DrainReadiness::Serving,
         requests_max: None,
+        wording: Wording { is_bare: false, is_full: false },
     };
 
     fn at(seconds: u64) -> Monotonic {

@@ -1,0 +1,1 @@
+"""The contract with Django-Hurricane 1.6.2, one test per row."""

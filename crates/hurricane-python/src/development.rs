@@ -11,7 +11,7 @@ const MODULE: &str = "hurricane.development";
 
 /// `None` where code is not loaded by itself.
 pub(crate) fn development(args: DevelopmentArgs) -> Option<Development> {
-    let DevelopmentArgs { autoreload, static_watch } = args;
+    let DevelopmentArgs { autoreload, static_watch, .. } = args;
     autoreload.then(|| Development {
         outline: Box::new(move || outline(&static_watch)),
         collect: Box::new(collect),

@@ -68,7 +68,7 @@ def grow(root: Path) -> Tree:
     for suffix in ("zst", "br", "gz"):
         (static / f"app.css.{suffix}").write_bytes(suffix.encode() * 10)
     (static / "one.js").write_bytes(b"x" * 500)
-    (static / "one.js.gz").write_bytes(gzip.compress(b"x" * 500))
+    (static / "one.js.gz").write_bytes(gzip.compress(b"x" * 500, mtime=0))
     (static / "stale.js").write_bytes(b"new" * 100)
     (static / "stale.js.gz").write_bytes(b"old")
     os.utime(static / "stale.js.gz", (1e9, 1e9))
@@ -151,7 +151,7 @@ def test_a_file_comes_with_all_that_a_browser_wants_to_know(files: Server, tree:
         ("/static/inside", 200, "application/octet-stream", b"inner"),
         ("/static/data", 200, "application/octet-stream", b"\0"),
         ("/static/empty.txt", 200, "text/plain; charset=utf-8", b""),
-        ("/static/one.js.gz", 200, "application/gzip", gzip.compress(b"x" * 500)),
+        ("/static/one.js.gz", 200, "application/gzip", gzip.compress(b"x" * 500, mtime=0)),
         ("/media/photo.jpg", 200, "image/jpeg", b"jpeg"),
         ("/extra/index.html", 200, "text/html; charset=utf-8", b"front"),
         ("/static/app.css?anything", 200, "text/css; charset=utf-8", CSS),

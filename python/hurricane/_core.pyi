@@ -89,6 +89,12 @@ def serve(
 def develops(argv: list[str], settings: dict[str, str]) -> bool:
     """Tells whether ``--autoreload`` is among these flags, which may be wrong."""
 
+def compress(directories: list[str], jobs: int) -> str:
+    """Makes compressed copies of the files below these directories; returns what was done.
+
+    Raises ``OSError`` when a file cannot be read or written. 0 ``jobs``: one for each CPU.
+    """
+
 def last_words(argv: list[str], settings: dict[str, str], reason: str) -> None:
     """Says why the process ends before ``serve``: to Kubernetes, and to a webhook."""
 

@@ -15,6 +15,7 @@ mod announced;
 mod application;
 mod call;
 mod check;
+mod compress;
 mod development;
 mod django;
 mod environ;
@@ -43,6 +44,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::again::{begin, fail, is_done, keep, start_again};
+    #[pymodule_export]
+    use crate::compress::compress;
     #[pymodule_export]
     use crate::django::entry::DjangoEntry;
     #[pymodule_export]

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use hurricane::{
-    AccessLog, Args, Config, DevelopmentArgs, Forking, Interface, LogFormat, Logging,
+    AccessLog, Args, Asked, Config, DevelopmentArgs, Forking, Interface, LogFormat, Logging,
     MANAGER_VARIABLES, Preparation, ProjectArgs, Refusal, Server, TerminationLog, WorkerContext,
     errand,
 };
@@ -23,7 +23,7 @@ use crate::django::entry::DjangoEntry;
 use crate::mounts::{FoundMounts, ProjectMounts};
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
-use crate::{again, check, development, logging, webhooks};
+use crate::{again, check, compress, development, logging, webhooks};
 
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
@@ -125,7 +125,8 @@ pub(crate) fn release_signals() {
 pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>) -> PyResult<u8> {
     let argv: Vec<OsString> = std::iter::once("hurricane".into()).chain(argv).collect();
     let asked = match hurricane::console(&argv) {
-        Ok(asked) => asked,
+        Ok(Asked::Serve(asked)) => *asked,
+        Ok(Asked::Compress(asked)) => return Ok(compress::console(py, &asked)),
         Err(refusal) => return Ok(refusal.report().code()),
     };
     Settled { compat: asked.args.compat, debug: false }.keep();

@@ -1,6 +1,7 @@
 //! The flags of files that the server serves itself, and the mounts that they mean.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgAction;
@@ -56,6 +57,9 @@ pub struct ProjectFileArgs {
     pub media: bool,
 }
 
+/// Tells a worker of directories that were not known before the application was loaded.
+pub(crate) type LateMounts = Arc<dyn Fn() -> Vec<Mount> + Send + Sync>;
+
 /// A path and a directory, as a flag names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryMount(Mount);
@@ -103,7 +107,7 @@ impl FileArgs {
         let root = |(below, directory)| Root { below, directory };
         let names = project.immutable_names.into_iter().map(String::into_bytes);
         let mut freshness = Freshness {
-            immutable_names: std::sync::Arc::new(names.collect()),
+            immutable_names: Arc::new(names.collect()),
             trusts_hashes: project.is_static && !project.is_development,
             ..self.freshness()
         };

@@ -53,6 +53,7 @@ mod listener;
 mod loading;
 mod logging;
 mod notify;
+mod outlook;
 mod process;
 mod recycle;
 mod reload;
@@ -84,7 +85,7 @@ pub use reload::errand;
 pub use reload::program::{Program, remember_origin};
 pub use server::{Entrance, Server, WorkerContext, keep};
 pub use termination::TerminationLog;
-pub use usage::{Refusal, Serve, console, parse, project};
+pub use usage::{Asked, Compress, Refusal, Serve, console, parse, project};
 pub use values::{
     AccessLogValue, Compat, DrainReadinessValue, Interface, Io, LogFormat, LogLevel,
     ManagementCommand, Pin, WORKERS_MAX, Workers,

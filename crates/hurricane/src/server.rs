@@ -10,8 +10,8 @@ use hurricane_control::{Check, ControlOptions, OwnWebhooks};
 use hurricane_files::Mount;
 use hurricane_http::{Answered, Application, Limits};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
-use hurricane_worker::{IoChoice, Logged, Reserved, WorkerOptions, prove_ring};
-use serde_json::{Value, json};
+use hurricane_worker::{Logged, Reserved, WorkerOptions};
+use serde_json::Value;
 
 use crate::access::{AccessLog, Line};
 use crate::child::{Failure, with_causes};
@@ -19,6 +19,7 @@ use crate::config::{Config, ProbePort};
 use crate::development::{Development, Renewal};
 use crate::examination::stacks::stack_signal;
 use crate::exit::Exit;
+use crate::file_args::LateMounts;
 use crate::last_words::LastWords;
 use crate::launch::{ChildRole, Forking, Launcher, Load, Preparation, Station};
 use crate::listener::activation::Passed;
@@ -26,6 +27,7 @@ use crate::listener::endpoint::Endpoint;
 use crate::listener::{ListenError, Listeners};
 use crate::logging::Logging;
 use crate::notify;
+use crate::outlook::{Outlook, OutlookError, engine_outlook, log_start, status};
 use crate::process;
 use crate::reload::errand;
 use crate::reload::handover::Received;
@@ -70,12 +72,10 @@ enum StartError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Scoreboard(#[from] ScoreboardError),
-    #[error("--io io-uring cannot be had: {0}")]
-    RingRefused(String),
+    #[error(transparent)]
+    Outlook(#[from] OutlookError),
     #[error("signals cannot be received")]
     Signals(#[source] nix::Error),
-    #[error("no process can be started")]
-    Process(#[source] io::Error),
     #[error("what the server's process had before cannot be taken over")]
     Handover(#[source] io::Error),
 }
@@ -94,9 +94,6 @@ pub struct Server {
 
 /// Finds the webhooks that a project has written itself.
 type CollectWebhooks = dyn Fn() -> Option<OwnWebhooks>;
-
-/// Tells a worker of directories that were not known before the application was loaded.
-type LateMounts = Arc<dyn Fn() -> Vec<Mount> + Send + Sync>;
 
 /// Tells how the application is entered, and why so, once it is loaded.
 pub type Entrance = Box<dyn Fn() -> Option<(&'static str, String)>>;
@@ -131,8 +128,7 @@ impl Server {
         Self { program, ..self }
     }
 
-    /// Serves the files of these mounts too. Asked by each worker as it starts, when the application
-    /// is loaded.
+    /// Serves the files of these mounts too; each worker asks as it starts.
     #[must_use]
     pub fn mount(self, mounts: impl Fn() -> Vec<Mount> + Send + Sync + 'static) -> Self {
         Self { late_mounts: Some(Arc::new(mounts)), ..self }
@@ -355,7 +351,7 @@ fn start(
     // Found out first: it is the last thing that may fail in a reload.
     let outlook = match engine_outlook(config.io) {
         Ok(outlook) => outlook,
-        Err(error) => return failed(&error, &last_words),
+        Err(error) => return failed(&error.into(), &last_words),
     };
     if let Some(exit) = errand::end_trial() {
         return exit;
@@ -489,48 +485,6 @@ pub fn keep() -> Exit {
     end(ended, &last_words)
 }
 
-/// Which engine the workers will find, and why.
-#[derive(Debug)]
-struct Outlook {
-    engine: Engine,
-    reason: String,
-}
-
-/// Tries out io_uring in a process of its own, so that the supervisor never makes a ring.
-fn engine_outlook(io: IoChoice) -> Result<Outlook, StartError> {
-    if io == IoChoice::Epoll {
-        return Ok(Outlook { engine: Engine::Epoll, reason: "--io epoll".into() });
-    }
-    let question = || prove_ring().err().map_or_else(String::new, |error| error.to_string());
-    let refusal = process::ask_child(question).map_err(StartError::Process)?;
-    match (refusal.is_empty(), io) {
-        (true, IoChoice::IoUring) => {
-            Ok(Outlook { engine: Engine::IoUring, reason: "--io io-uring".into() })
-        }
-        (true, _) => Ok(Outlook { engine: Engine::IoUring, reason: "it can be had here".into() }),
-        (false, IoChoice::IoUring) => Err(StartError::RingRefused(refusal)),
-        (false, _) => Ok(Outlook { engine: Engine::Epoll, reason: refusal }),
-    }
-}
-
-fn status(config: &Config, outlook: &Outlook, addresses: (&Endpoint, Option<&Endpoint>)) -> Value {
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "application_version": config.application_version,
-        "pid": process::id(),
-        "app": addresses.0.to_string(),
-        "probes": addresses.1.map(ToString::to_string),
-        "metrics": config.paths.metrics,
-        "webhook": config.webhook.as_ref().map(|webhook| webhook.url.to_string()),
-        "threads": config.threads,
-        "io": config.io.to_string(),
-        "engine": outlook.engine.as_str(),
-        "engine_reason": outlook.reason,
-        "pinned": config.pin.is_pinned(),
-        "pin_reason": config.pin.reason,
-    })
-}
-
 /// Publishes how the application is entered.
 fn note_entrance(board: &Scoreboard, entrance: Option<&Entrance>) {
     if let Some((interface, reason)) = entrance.and_then(|entrance| entrance()) {
@@ -542,35 +496,4 @@ fn note_entrance(board: &Scoreboard, entrance: Option<&Entrance>) {
 /// Where the application is served and probes are answered.
 fn addresses(listeners: &Listeners) -> (&Endpoint, Option<&Endpoint>) {
     (&listeners.app, listeners.probes.as_ref())
-}
-
-/// The start line.
-fn log_start(
-    config: &Config,
-    outlook: &Outlook,
-    (app, probes): (&Endpoint, Option<&Endpoint>),
-    board: &Scoreboard,
-) {
-    let engines: Vec<Engine> = board.read_workers().iter().map(|slot| slot.engine).collect();
-    let (engine, reason) = match engines.iter().find(|engine| **engine != outlook.engine) {
-        None => (outlook.engine, outlook.reason.as_str()),
-        Some(other) => (*other, "some workers were refused a ring, see above"),
-    };
-    let text = |cell: String| Some(cell).filter(|text| !text.is_empty());
-    let interface = text(board.server().interface().get());
-    let interface_reason = text(board.server().interface_reason().get());
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        workers = config.workers,
-        workers_from = config.workers_reason,
-        threads = config.threads,
-        engine = engine.as_str(),
-        engine_because = reason,
-        pin = config.pin.reason,
-        interface,
-        interface_because = interface_reason,
-        app = %app,
-        probes = probes.map_or_else(|| "off".to_owned(), ToString::to_string),
-        "serving"
-    );
 }

@@ -4,6 +4,7 @@
 //! wins even when it equals the default. What loses is not looked at, so it cannot be wrong.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -15,6 +16,7 @@ use crate::exit::Exit;
 use crate::healthcheck;
 use crate::reload::errand;
 use crate::termination::TerminationLog;
+use crate::values::number;
 
 /// Why there are no flags to run with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,26 @@ pub struct Serve {
     pub args: Args,
 }
 
+/// What the console script was asked to do.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// To serve.
+    Serve(Box<Serve>),
+    /// To compress files.
+    Compress(Compress),
+}
+
+/// Directories whose files are to be compressed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Compress {
+    /// Directories; those in them are looked at too
+    #[arg(required = true, value_name = "DIRECTORY")]
+    pub directories: Vec<PathBuf>,
+    /// Threads that compress; 0 for one per CPU
+    #[arg(long, value_name = "N", default_value = "0", value_parser = number(0..=1024))]
+    pub jobs: usize,
+}
+
 /// Command line of the console script.
 #[derive(Debug, Parser)]
 #[command(name = "hurricane", version, about = ABOUT)]
@@ -78,6 +100,8 @@ enum Task {
         #[command(flatten)]
         args: Box<Args>,
     },
+    /// Make compressed copies of static files beside them: .zst, .br, .gz
+    Compress(Compress),
     /// Print shell completions
     Completions {
         /// The shell
@@ -155,7 +179,7 @@ fn console_command() -> Command {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn console(argv: &[OsString]) -> Result<Serve, Refusal> {
+pub fn console(argv: &[OsString]) -> Result<Asked, Refusal> {
     let sources = Sources { settings: &[], environment: &|name| std::env::var_os(name) };
     let (matches, surroundings) = sources.resolve(console_command(), argv)?;
     if let Some((healthcheck::NAME, asked)) = matches.subcommand() {
@@ -163,8 +187,10 @@ pub fn console(argv: &[OsString]) -> Result<Serve, Refusal> {
     }
     match Console::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?.task {
         Task::Serve { application, args } => {
-            Ok(Serve { application, args: Args { surroundings, ..*args } })
+            let args = Args { surroundings, ..*args };
+            Ok(Asked::Serve(Box::new(Serve { application, args })))
         }
+        Task::Compress(compress) => Ok(Asked::Compress(compress)),
         Task::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut console_command(), "hurricane", &mut text);
@@ -366,7 +392,8 @@ fn render(error: &clap::Error, given: &[Given]) -> Refusal {
             return Refusal::Asked(error.render().to_string());
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "a subcommand is missing: expected serve, healthcheck, completions or man".to_owned()
+            "a subcommand is missing: expected serve, compress, healthcheck, completions or man"
+                .to_owned()
         }
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("{origin} needs a value{}", allowed(error))
@@ -622,8 +649,8 @@ mod tests {
     #[test]
     fn the_console_script_serves_prints_and_refuses() {
         let run = |words: &[&str]| console(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        let serve =
-            run(&["hurricane", "serve", "project.wsgi:application", "--port", "1"]).unwrap();
+        let asked = run(&["hurricane", "serve", "project.wsgi:application", "--port", "1"]);
+        let Ok(Asked::Serve(serve)) = asked else { panic!("{asked:?}") };
         assert_eq!((serve.application.as_str(), serve.args.port), ("project.wsgi:application", 1));
         for words in
             [&["hurricane", "--version"][..], &["hurricane", "man"], &["hurricane", "serve", "-h"]]

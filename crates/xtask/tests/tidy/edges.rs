@@ -9,7 +9,8 @@ use crate::assert_none;
 use crate::tree::root;
 
 /// Each crate of the workspace, and those of the workspace that it is built from.
-const OURS: [(&str, &[&str]); 12] = [
+const OURS: [(&str, &[&str]); 13] = [
+    ("hurricane-compress", &[]),
     ("hurricane-cpu", &[]),
     ("hurricane-files", &["hurricane-http"]),
     ("hurricane-http", &[]),
@@ -32,7 +33,13 @@ const OURS: [(&str, &[&str]); 12] = [
     ),
     (
         "hurricane-python",
-        &["hurricane", "hurricane-files", "hurricane-http", "hurricane-scoreboard"],
+        &[
+            "hurricane",
+            "hurricane-compress",
+            "hurricane-files",
+            "hurricane-http",
+            "hurricane-scoreboard",
+        ],
     ),
     ("hurricane-testkit", &[]),
     ("hurricane-benches", &["hurricane-http", "hurricane-scoreboard", "hurricane-testkit"]),
@@ -48,9 +55,11 @@ const OURS_IN_TESTS: [(&str, &str); 3] = [
 ];
 
 /// Crates of others that are the business of one crate of ours. Tests may use them anywhere.
-const RESERVED: [(&str, &[&str]); 11] = [
+const RESERVED: [(&str, &[&str]); 14] = [
+    ("brotli", &["hurricane-compress"]),
     ("clap", &["hurricane", "hurricane-benches", "hurricane-loadtest", "xtask"]),
     ("core_affinity", &["hurricane-cpu"]),
+    ("flate2", &["hurricane-compress"]),
     ("httparse", &["hurricane-http"]),
     ("io-uring", &["hurricane-worker"]),
     ("monoio", &["hurricane-worker"]),
@@ -60,6 +69,7 @@ const RESERVED: [(&str, &[&str]); 11] = [
     ("tokio", &["hurricane-control", "hurricane-loadtest"]),
     ("tokio-uring", &["hurricane-control", "hurricane-loadtest"]),
     ("ureq", &["hurricane-control"]),
+    ("zstd", &["hurricane-compress"]),
 ];
 
 #[test]

@@ -50,9 +50,12 @@ class RequestParts:
     def __init__(self, *arguments: object, **keywords: object) -> None: ...
 
 class LazyAttribute:
-    """An attribute of a request that is made when it is first read."""
+    """An attribute of a request that is made when it is first read.
 
-    def __init__(self, name: str) -> None: ...
+    ``otherwise`` makes it of a request that was not made by the server.
+    """
+
+    def __init__(self, name: str, otherwise: Callable[[Any], object] | None = None, /) -> None: ...
     def __get__(self, request: object | None, owner: type | None = None) -> Any: ...  # noqa: ANN401
 
 def whole_dict(request: Any) -> dict[str, Any]:  # noqa: ANN401

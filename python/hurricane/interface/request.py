@@ -8,6 +8,8 @@ from django.core.handlers import wsgi
 
 from hurricane._core import LazyAttribute, RequestParts, whole_dict
 
+STOCK = wsgi.WSGIRequest
+
 
 class WSGIRequest(wsgi.WSGIRequest, RequestParts):
     """Django's request; what its ``__init__`` sets is made when it is first read.
@@ -24,8 +26,8 @@ class WSGIRequest(wsgi.WSGIRequest, RequestParts):
     content_type = LazyAttribute("content_type")
     content_params = LazyAttribute("content_params")
     _stream = LazyAttribute("_stream")
-    COOKIES = LazyAttribute("COOKIES")
-    GET = LazyAttribute("GET")
+    COOKIES = LazyAttribute("COOKIES", vars(STOCK)["COOKIES"].func)
+    GET = LazyAttribute("GET", vars(STOCK)["GET"].func)
     _read_started = False
     resolver_match = None
 
@@ -37,6 +39,6 @@ class WSGIRequest(wsgi.WSGIRequest, RequestParts):
 
         Later protocols would refuse to make an object of another class.
         """
-        twin = wsgi.WSGIRequest.__new__(wsgi.WSGIRequest)
+        twin = STOCK.__new__(STOCK)
         vars(twin).update(self.__dict__)
         return twin.__reduce_ex__(min(int(protocol), 1))

@@ -186,6 +186,8 @@ pub(crate) fn raw_environ<'py>(made: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 pub(crate) struct LazyAttribute {
     field: Field,
     name: Py<PyString>,
+    /// What makes it for a request that Django has made itself.
+    otherwise: Option<Py<PyAny>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -225,11 +227,12 @@ impl Field {
 #[pymethods]
 impl LazyAttribute {
     #[new]
-    fn new(py: Python<'_>, name: &str) -> PyResult<Self> {
+    #[pyo3(signature = (name, otherwise=None, /))]
+    fn new(py: Python<'_>, name: &str, otherwise: Option<Py<PyAny>>) -> PyResult<Self> {
         let found = Field::ALL.iter().find(|(known, _)| *known == name);
         let (name, field) =
             *found.ok_or_else(|| PyValueError::new_err("a request has no such lazy attribute"))?;
-        Ok(Self { field, name: PyString::intern(py, name).unbind() })
+        Ok(Self { field, name: PyString::intern(py, name).unbind(), otherwise })
     }
 
     fn __get__<'py>(
@@ -252,6 +255,11 @@ impl LazyAttribute {
 impl LazyAttribute {
     fn make<'py>(&self, request: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = request.py();
+        if let Some(otherwise) = &self.otherwise
+            && request.cast::<RequestParts>()?.borrow().came.is_none()
+        {
+            return otherwise.bind(py).call1((request,));
+        }
         match self.field {
             Field::Environ | Field::Meta => return environ_and_meta(request),
             Field::Cookies => {

@@ -2,6 +2,7 @@
 
 mod edges;
 mod flags;
+mod requirements;
 mod sources;
 mod text;
 mod tree;

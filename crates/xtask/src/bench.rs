@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::test::cargo;
 use crate::venv::Venv;
-use crate::{checkout, interpreter, step};
+use crate::{checkout, interpreter, step, system};
 
 /// Where the package is, relative to the root.
 const BENCHES: &str = "benches";
@@ -63,6 +63,7 @@ fn times(venv: &Venv, names: &[String]) -> anyhow::Result<()> {
 }
 
 fn counts(venv: &Venv, args: &Args) -> anyhow::Result<()> {
+    system::prepare_counts()?;
     venv.install_checkout()?;
     build(venv, &["--package", "hurricane-benches", "--bins", "--example", "environ"])?;
     build(venv, &["--package", "hurricane", "--example", "native"])?;

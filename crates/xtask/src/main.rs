@@ -11,6 +11,7 @@ mod interpreter;
 mod lint;
 mod loadtest;
 mod step;
+mod system;
 mod test;
 mod tidy;
 mod tool;

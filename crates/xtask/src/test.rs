@@ -15,7 +15,7 @@ use clap::ValueEnum;
 
 use crate::interpreter::{self, Interpreter};
 use crate::venv::Venv;
-use crate::{checkout, loadtest, step};
+use crate::{checkout, loadtest, step, system};
 
 /// What every version of Python but the first runs: all that calls into CPython. The rest of the
 /// suite is about processes, and takes most of its time.
@@ -45,6 +45,8 @@ enum Part {
     Rust,
     /// pytest: all of it on the chosen Python, a part on the other versions that are found
     Python,
+    /// The images of `deploy/` in real containers, where we are root
+    Container,
     /// The example project's own tests
     Example,
     /// A short comparison with the committed ratios, which only a gross loss fails
@@ -78,6 +80,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.only == [Part::Rust] {
         return outcomes.conclude();
     }
+    outcomes.add("system", system::prepare_tests);
     let venvs = fetching.join().ok().context("making environments failed")??;
     let built = outcomes.add("extension module", || venvs[0].install_checkout());
     if built && wanted(Part::Python) && args.pytest.is_empty() {
@@ -85,6 +88,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         outcomes.add("python, alone", || pytest(&venvs[0], ["tests", "-m", "alone"]));
     } else if built && wanted(Part::Python) {
         outcomes.add("python", || pytest(&venvs[0], &args.pytest));
+    }
+    if built && wanted(Part::Container) {
+        outcomes.add("container", || pytest(&venvs[0], ["tests", "-m", "container"]));
     }
     if built && wanted(Part::Example) {
         outcomes.add("example", || example(&venvs[0]));
@@ -127,7 +133,8 @@ fn pytest<A: AsRef<OsStr>>(
 fn pytest_side_by_side(venv: &Venv, what: &[&str]) -> anyhow::Result<()> {
     let processes = 2 * thread::available_parallelism().context("cannot count CPUs")?.get();
     let processes = processes.to_string();
-    let how = ["--numprocesses", &processes, "--dist", "worksteal", "-m", "not alone"];
+    let how =
+        ["--numprocesses", &processes, "--dist", "worksteal", "-m", "not alone and not container"];
     pytest(venv, what.iter().chain(&how))
 }
 

@@ -16,6 +16,9 @@ from wire import request
 mark = pytest.mark
 
 FLAGS = [
+    "--static",
+    "--media",
+    "--autoreload",
     "--debug",
     "--port",
     "--liveness-probe",
@@ -31,6 +34,7 @@ FLAGS = [
     "--max-lifetime",
     "--max-memory",
     "--workers",
+    "--static-watch",
     "--max-body-size",
     "--max-buffer-size",
 ]

@@ -1,5 +1,6 @@
 """What the three probes answer."""
 
+import re
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -92,6 +93,14 @@ def test_startup_tells_how_long_it_took(serve: Serve) -> None:
 def test_liveness_is_alive_before_the_first_request(serve: Serve) -> None:
     response = serve().probe("/alive").response
     assert (response.status, response.body) == (200, b"alive")
+
+
+@mark.row("probes.alive-average")
+def test_liveness_tells_the_average_once_there_is_one(serve: Serve) -> None:
+    target = serve.shared()
+    target.get("/")
+    body = target.probe("/alive").response.text
+    assert re.fullmatch(r"Average response time: \d+\.\d\dms Request queue size: \d+ Rx", body)
 
 
 @mark.row("probes.ready-body")

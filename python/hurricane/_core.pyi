@@ -21,6 +21,16 @@ FileMount: TypeAlias = tuple[str, list[tuple[str, str]], list[str], bool, bool]
 Outline: TypeAlias = tuple[list[tuple[str, bool, list[str], bool]], list[str]]
 Check: TypeAlias = tuple[str, Purpose, Callable[[], Outcome]]
 
+class Counted(TypedDict):
+    """What the server has counted, over all workers."""
+
+    requests: int
+    in_flight: int
+    answers: int
+    seconds: float
+    bytes: int
+    startup_seconds: float | None
+
 class Flag(TypedDict):
     """One flag of the server, as its one definition reports it."""
 
@@ -142,3 +152,6 @@ def post_webhook(url: str, json: bytes, seconds: float) -> tuple[str, bool] | No
 
 def shown_url(url: str) -> str:
     """The URL without what may be secret: path and query."""
+
+def counted() -> Counted | None:
+    """What the server has counted; nothing where it cannot be known, as in a management command."""

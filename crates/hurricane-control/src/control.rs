@@ -18,6 +18,7 @@ use crate::error::ControlError;
 use crate::health::HealthLog;
 use crate::listener::{self, Desk};
 use crate::news::Newsroom;
+use crate::page::{MetricsPage, PageOptions};
 use crate::route::ProbePaths;
 use crate::verdict::VerdictLimits;
 use crate::webhook::WebhookOptions;
@@ -36,6 +37,8 @@ pub struct ControlOptions {
     pub webhook: Option<WebhookOptions>,
     /// What the project does with them itself.
     pub own_webhooks: Option<OwnWebhooks>,
+    /// What `/metrics` is made of.
+    pub page: PageOptions,
     /// Static part of `/status`: version, worker count and its reason, engine, ports.
     pub server: serde_json::Value,
     /// Who is told of answers to probes, if anybody wants to know. Must not wait.
@@ -58,7 +61,7 @@ pub fn run(
     board: Scoreboard,
     orders: UnixStream,
 ) -> Result<(), ControlError> {
-    let ControlOptions { listeners, paths, limits, checks, server, logged, .. } = options;
+    let ControlOptions { listeners, paths, limits, checks, page, server, logged, .. } = options;
     let (webhook, own_webhooks) = (options.webhook, options.own_webhooks);
     // Both end when they go out of scope; the log after the checks, which report to it.
     let health = HealthLog::start(board.clone(), limits.clone())?;
@@ -66,7 +69,8 @@ pub fn run(
     let newsroom = (webhook.is_some() || own_webhooks.is_some())
         .then(|| Newsroom::start(webhook, own_webhooks, limits.clone(), &board))
         .transpose()?;
-    let desk = Desk { paths, limits, server, board, logged };
+    let page = MetricsPage::start(page, &board)?;
+    let desk = Desk { paths, limits, server, board, page, logged };
     let ended = on_runtime(serve(listeners, desk, orders))?;
     if let (Some(newsroom), End::Server) = (newsroom, ended?) {
         newsroom.end();

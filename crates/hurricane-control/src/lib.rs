@@ -13,10 +13,11 @@
 //! | `/alive` | 200 unless something is wrong that only a new pod mends |
 //! | `/status` | the whole picture as JSON |
 //! | `/metrics/server` | the same as numbers for Prometheus |
+//! | `/metrics` | requests, and what the project counts, for Prometheus |
 //!
 //! Invariants:
 //! - An answer is computed from the scoreboard alone: it waits for no check, no worker, no lock
-//!   and no database.
+//!   and no database. `/metrics` alone waits for the project's interpreter, and nobody for it.
 //! - `/alive` sees only liveness checks: a lost database must not restart the pod.
 //! - Nothing that a peer sends can panic or outgrow `listener`'s limits.
 
@@ -34,9 +35,11 @@ mod listener;
 mod metrics;
 mod news;
 mod outbound;
+mod page;
 mod route;
 mod status;
 mod thread;
+mod traffic;
 mod verdict;
 mod webhook;
 
@@ -46,6 +49,8 @@ pub use control::{ControlOptions, Logged, run};
 pub use correspondent::{OwnWebhooks, Tell};
 pub use error::ControlError;
 pub use hurricane_scoreboard::{Purpose, WebhookKind, WebhookStatus};
+pub use page::{PageOptions, ProjectMetrics, scrape};
 pub use route::{ProbePaths, answer};
+pub use traffic::TrafficInfo;
 pub use verdict::{DrainReadiness, DrainReadinessError, VerdictLimits, Wording};
 pub use webhook::{WebhookOptions, WebhookUrl, WebhookUrlError, send_failed_start};

@@ -25,6 +25,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::control::Logged;
+use crate::page::MetricsPage;
 use crate::route::{self, ProbePaths};
 use crate::verdict::VerdictLimits;
 
@@ -50,6 +51,20 @@ pub(crate) struct Desk {
     pub(crate) server: serde_json::Value,
     pub(crate) board: Scoreboard,
     pub(crate) logged: Option<Logged>,
+    pub(crate) page: MetricsPage,
+}
+
+impl Desk {
+    /// `None`: nothing is there.
+    async fn answer(&self, head: &Head) -> Option<Response> {
+        if !self.paths.is_metrics(head.path()) {
+            return route::answer(head, &self.paths, &self.limits, &self.server, &self.board);
+        }
+        match route::refuse(head) {
+            Some(refusal) => Some(refusal),
+            None => Some(self.page.respond(&self.limits, &self.server, &self.board).await),
+        }
+    }
 }
 
 /// Serves `listeners` until `stopped` resolves, then what is left in their accept queues. Returns
@@ -180,7 +195,7 @@ async fn converse(mut stream: TcpStream, desk: &Desk) -> io::Result<()> {
     let mut asked = None;
     let (response, facts) = match timeout_at(deadline, read_head(&mut stream, &mut input)).await {
         Ok(Ok(Asked::Request(head))) => {
-            let answer = route::answer(&head, &desk.paths, &desk.limits, &desk.server, &desk.board);
+            let answer = desk.answer(&head).await;
             let response = answer.unwrap_or_else(|| Response::text("not found").with_status(404));
             let path = String::from_utf8_lossy(head.path());
             tracing::debug!(method = head.method(), %path, status = response.status, "probe");

@@ -26,7 +26,7 @@ use serde_json::Value;
 use crate::verdict::{self, Snapshot, VerdictLimits};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// A label's text from the configuration is cut to this.
 const LABEL_CHARS_MAX: usize = 200;
 
@@ -39,15 +39,35 @@ pub(crate) fn respond(
     board: &Scoreboard,
 ) -> Response {
     let is_open = wants_open_metrics(head.header("accept").unwrap_or_default());
+    let text = open_metrics(snapshot, limits, server, board);
+    let (text, media_type) = if is_open { (text, OPEN_METRICS) } else { (as_text(&text), TEXT) };
+    let mut response = Response::text(text);
+    response.headers.clear();
+    response.with_header("Content-Type", media_type)
+}
+
+/// The same in text of version 0.0.4.
+pub(crate) fn text(
+    snapshot: &Snapshot,
+    limits: &VerdictLimits,
+    server: &Value,
+    board: &Scoreboard,
+) -> String {
+    as_text(&open_metrics(snapshot, limits, server, board))
+}
+
+fn open_metrics(
+    snapshot: &Snapshot,
+    limits: &VerdictLimits,
+    server: &Value,
+    board: &Scoreboard,
+) -> String {
     let mut text = String::with_capacity(16 * 1024);
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape::take(snapshot, limits, server, board)));
     // Writing into memory cannot fail.
     let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
-    let (text, media_type) = if is_open { (text, OPEN_METRICS) } else { (as_text(&text), TEXT) };
-    let mut response = Response::text(text);
-    response.headers.clear();
-    response.with_header("Content-Type", media_type)
+    text
 }
 
 /// Whether a scraper prefers OpenMetrics to text.

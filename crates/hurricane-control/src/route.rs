@@ -15,7 +15,9 @@ pub struct ProbePaths {
     pub readiness: String,
     pub liveness: String,
     pub status: String,
-    pub metrics: String,
+    pub server_metrics: String,
+    /// `None`: there is no such page.
+    pub metrics: Option<String>,
 }
 
 impl Default for ProbePaths {
@@ -25,7 +27,8 @@ impl Default for ProbePaths {
             readiness: "/ready".into(),
             liveness: "/alive".into(),
             status: "/status".into(),
-            metrics: "/metrics/server".into(),
+            server_metrics: "/metrics/server".into(),
+            metrics: Some("/metrics".into()),
         }
     }
 }
@@ -41,17 +44,15 @@ pub fn answer(
     board: &Scoreboard,
 ) -> Option<Response> {
     let endpoint = paths.find(head.path())?;
-    let wording = limits.wording;
-    if !matches!(head.method(), "GET" | "HEAD" | "POST") {
-        let refusal = Response::text("method not allowed").with_status(405);
-        return Some(uncached(refusal.with_header("Allow", "GET, HEAD, POST")));
+    if let Some(refusal) = refuse(head) {
+        return Some(refusal);
     }
-    let snapshot = Snapshot::take(board, Monotonic::now());
+    let (snapshot, wording) = (Snapshot::take(board, Monotonic::now()), limits.wording);
     Some(uncached(match endpoint {
         Endpoint::Startup => respond(&verdict::startup(&snapshot), wording),
         Endpoint::Readiness => respond(&verdict::readiness(&snapshot, limits), wording),
         Endpoint::Liveness => respond(&verdict::liveness(&snapshot, limits), wording),
-        Endpoint::Metrics => metrics::respond(head, &snapshot, limits, server, board),
+        Endpoint::ServerMetrics => metrics::respond(head, &snapshot, limits, server, board),
         Endpoint::Status => {
             let json = status::render(&snapshot, limits, server, board);
             Response { status: 200, headers: Vec::new(), body: ResponseBody::Full(json.into()) }
@@ -60,16 +61,30 @@ pub fn answer(
     }))
 }
 
+/// The answer to a method that none of the endpoints has.
+pub(crate) fn refuse(head: &Head) -> Option<Response> {
+    (!matches!(head.method(), "GET" | "HEAD" | "POST")).then(|| {
+        let refusal = Response::text("method not allowed").with_status(405);
+        uncached(refusal.with_header("Allow", "GET, HEAD, POST"))
+    })
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Endpoint {
     Startup,
     Readiness,
     Liveness,
     Status,
-    Metrics,
+    ServerMetrics,
 }
 
 impl ProbePaths {
+    /// Whether `path`, as sent, is that of the page that the control process alone can make.
+    pub fn is_metrics(&self, path: &[u8]) -> bool {
+        self.metrics.as_ref().is_some_and(|metrics| is_at(path, metrics))
+            && self.find(path).is_none()
+    }
+
     /// The endpoint at `path`. The probes come first should two paths be the same.
     fn find(&self, path: &[u8]) -> Option<Endpoint> {
         match path {
@@ -77,7 +92,7 @@ impl ProbePaths {
             path if is_at(path, &self.readiness) => Some(Endpoint::Readiness),
             path if is_at(path, &self.liveness) => Some(Endpoint::Liveness),
             path if is_at(path, &self.status) => Some(Endpoint::Status),
-            path if is_at(path, &self.metrics) => Some(Endpoint::Metrics),
+            path if is_at(path, &self.server_metrics) => Some(Endpoint::ServerMetrics),
             _ => None,
         }
     }
@@ -130,7 +145,7 @@ mod tests {
             ("/al.ve", Some(Endpoint::Liveness)),
             ("/alXve", None),
             ("/status/", Some(Endpoint::Status)),
-            ("/metrics/server", Some(Endpoint::Metrics)),
+            ("/metrics/server", Some(Endpoint::ServerMetrics)),
             ("/metrics", None),
         ] {
             assert_eq!(paths.find(path.as_bytes()), endpoint, "{path}");

@@ -751,10 +751,10 @@ mod tests {
     #[test]
     fn liveness_tells_the_pace_once_there_is_one() {
         let board = serving();
-        let count = |slot: usize, millis| {
+        let count = |slot: usize, millis: u64| {
             board.slot(slot).unwrap().count(&hurricane_scoreboard::Answer {
                 status: 200,
-                took: Duration::from_millis(millis),
+                took_ns: millis * 1_000_000,
                 body_bytes: 1,
                 path: hurricane_scoreboard::PathId::OTHER,
             });

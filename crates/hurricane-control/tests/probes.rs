@@ -11,8 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hurricane_control::{
-    Check, CheckOutcome, ControlOptions, DrainReadiness, ProbePaths, Purpose, VerdictLimits,
-    Wording,
+    Check, CheckOutcome, ControlOptions, DrainReadiness, PageOptions, ProbePaths, Purpose,
+    VerdictLimits, Wording,
 };
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
 use serde_json::json;
@@ -68,6 +68,7 @@ impl Control {
                 checks,
                 webhook: None,
                 own_webhooks: None,
+                page: PageOptions::default(),
                 server: json!({"version": "0"}),
                 logged: None,
             };

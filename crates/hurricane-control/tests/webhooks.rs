@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hurricane_control::{
-    ControlError, ControlOptions, DrainReadiness, OwnWebhooks, ProbePaths, VerdictLimits,
-    WebhookKind, WebhookOptions, WebhookStatus, Wording, run, send_failed_start,
+    ControlError, ControlOptions, DrainReadiness, OwnWebhooks, PageOptions, ProbePaths,
+    VerdictLimits, WebhookKind, WebhookOptions, WebhookStatus, Wording, run, send_failed_start,
 };
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
 use serde_json::{Value, json};
@@ -145,6 +145,7 @@ impl Control {
             checks: Vec::new(),
             webhook: url.map(options),
             own_webhooks: own,
+            page: PageOptions::default(),
             server: json!({}),
             logged: None,
         };

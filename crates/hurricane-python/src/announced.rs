@@ -1,7 +1,7 @@
 //! What an application announces through `start_response`: status line and fields.
 
 use hurricane_http::{
-    BodyLength, HeadEncoder, HttpDate, RequestFacts, ResponseError, TransferFraming,
+    BodyLength, HeadEncoder, HttpDate, RequestFacts, Response, ResponseError, TransferFraming,
 };
 use pyo3::Borrowed;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -30,6 +30,15 @@ impl Announced {
     /// An answer without a field.
     pub(crate) fn empty(status: u16) -> Self {
         Self { status, ..Self::default() }
+    }
+
+    /// An answer of the server's own as it stands.
+    pub(crate) fn of(response: &Response) -> Self {
+        let mut announced = Self::empty(response.status);
+        for (name, value) in &response.headers {
+            announced.add(name, value);
+        }
+        announced
     }
 
     /// Adds a field.

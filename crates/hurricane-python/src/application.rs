@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hurricane::{AccessLog, Answered, Line, WorkerContext};
+use hurricane::{AccessLog, Answered, Line, Scrape, WorkerContext};
 use hurricane_http::{Application, Reply, Request, Response, Rest, Written};
 use hurricane_scoreboard::{Monotonic, Slot, ThreadName};
 use nix::sys::pthread::pthread_self;
@@ -16,13 +16,14 @@ use nix::unistd::gettid;
 use pyo3::prelude::*;
 
 use crate::access::Scribe;
-use crate::call::{Callee, call};
+use crate::call::{Callee, answer, call};
 use crate::django::entry::{self, DjangoEntry};
 use crate::django::lazy::Kit;
 use crate::environ::{Memory, Template};
 use crate::exchange::{Exchange, exchange};
 use crate::file_wrapper::FileWrapper;
 use crate::held::Budget;
+use crate::metrics;
 use crate::outbox::{Finished, Outbox};
 use crate::pool::{Next, Pool};
 use crate::route::Routes;
@@ -56,6 +57,8 @@ struct Shared {
     access: AccessLog,
     /// Where lines of the access log are written in Python.
     scribe: Option<Scribe>,
+    /// Asked before the application.
+    scrape: Option<Scrape>,
     /// Django itself, where it is entered below WSGI.
     django: Option<Below>,
 }
@@ -79,6 +82,7 @@ impl WsgiApplication {
         scribe: Option<Scribe>,
     ) -> PyResult<Self> {
         let threads = context.threads.max(1);
+        metrics::remember(&context.board);
         let means = Arc::new(Means {
             write_timeout: context.limits.write_timeout,
             budget: Budget::new(context.limits.response_memory_bytes_max),
@@ -115,6 +119,7 @@ impl WsgiApplication {
             access: context.access.clone(),
             scribe,
             django,
+            scrape: context.scrape.clone(),
         });
         shared.slot().set_capacity(threads);
         for index in 0..threads {
@@ -228,22 +233,28 @@ impl Shared {
         if let Some(scribe) = &self.scribe {
             scribe.keep_asking(py, began);
         }
-        let complete = |request: &Request, parcel: Parcel| {
-            let was_quick = Monotonic::now().since(began) < QUICK;
-            let line = self.line(parcel.status, request, received);
-            let finished = Finished { parcel, exchange, line };
-            if !(was_quick && finished.parcel.can_wait() && self.pool.has_waiting()) {
-                self.deliver(Some(py), self.outbox.take());
-                self.deliver(Some(py), [finished]);
-            } else if self.outbox.put(finished) {
-                self.deliver(Some(py), self.outbox.take());
-            }
-        };
-        match &self.django {
-            None => call(py, &self.callee, memory, (&mut request, received), outlet, complete),
-            Some(Below { entry, kit }) => {
-                let django = (entry.get(), kit);
-                entry::call(py, &self.callee, django, (request, received), outlet, complete);
+        let page = self.scrape.as_ref().and_then(|scrape| scrape(&request.head));
+        if let Some(page) = page {
+            let parcel = answer(py, &self.callee, (&request, received), outlet, &page);
+            self.deliver(Some(py), [Finished { parcel, exchange, line: None }]);
+        } else {
+            let complete = |request: &Request, parcel: Parcel| {
+                let was_quick = Monotonic::now().since(began) < QUICK;
+                let line = self.line(parcel.status, request, received);
+                let finished = Finished { parcel, exchange, line };
+                if !(was_quick && finished.parcel.can_wait() && self.pool.has_waiting()) {
+                    self.deliver(Some(py), self.outbox.take());
+                    self.deliver(Some(py), [finished]);
+                } else if self.outbox.put(finished) {
+                    self.deliver(Some(py), self.outbox.take());
+                }
+            };
+            match &self.django {
+                None => call(py, &self.callee, memory, (&mut request, received), outlet, complete),
+                Some(Below { entry, kit }) => {
+                    let django = (entry.get(), kit);
+                    entry::call(py, &self.callee, django, (request, received), outlet, complete);
+                }
             }
         }
         slot.running_requests().end(index);

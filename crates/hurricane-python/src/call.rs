@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hurricane::Mount;
-use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts};
+use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts, Response, ResponseBody};
 use hurricane_scoreboard::Monotonic;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -97,6 +97,31 @@ pub(crate) fn finish(
         );
     }
     parcel
+}
+
+/// Sends a response of the server's own, which is not counted.
+pub(crate) fn answer(
+    py: Python<'_>,
+    callee: &Callee,
+    (request, received): (&Request, Monotonic),
+    outlet: Outlet,
+    response: &Response,
+) -> Parcel {
+    let facts = RequestFacts::of(&request.head, request.keep_alive);
+    let means = Arc::clone(&callee.means);
+    let mut transmission = Transmission::uncounted(outlet, facts, received, means);
+    let body: &[u8] = match &response.body {
+        ResponseBody::Full(bytes) => bytes,
+        _ => b"",
+    };
+    transmission.announce(Announced::of(response));
+    let sent = transmission
+        .begin(BodyLength::Known(body.len() as u64))
+        .and_then(|()| transmission.send(py, body, true));
+    if sent.is_err() {
+        transmission.fail();
+    }
+    transmission.finish(py, None)
 }
 
 /// Calls the application and sends what it gives.

@@ -25,6 +25,7 @@ mod handing;
 mod held;
 mod input;
 mod logging;
+mod metrics;
 mod mounts;
 mod outbox;
 mod pool;
@@ -52,6 +53,8 @@ mod _core {
     use crate::django::lazy::{LazyAttribute, RequestParts, whole_dict};
     #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
+    #[pymodule_export]
+    use crate::metrics::counted;
     #[pymodule_export]
     use crate::service::{develops, flags, heed_signals, last_words, main, release_signals, serve};
     #[pymodule_export]

@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use hurricane::{
     AccessLog, Args, Asked, Config, DevelopmentArgs, Forking, Interface, LogFormat, Logging,
-    MANAGER_VARIABLES, Preparation, ProjectArgs, Refusal, Server, TerminationLog, WorkerContext,
-    errand,
+    MANAGER_VARIABLES, Preparation, ProjectArgs, ProjectMetrics, ProjectPart, Refusal, Server,
+    TerminationLog, WorkerContext, errand,
 };
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
@@ -23,7 +23,7 @@ use crate::django::entry::DjangoEntry;
 use crate::mounts::{FoundMounts, ProjectMounts};
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
-use crate::{again, check, compress, development, logging, webhooks};
+use crate::{again, check, compress, development, logging, metrics, webhooks};
 
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
@@ -65,6 +65,12 @@ pub(crate) fn serve(
             Err(refusal) => return Ok(refusal.report().code()),
         };
     Settled { compat: args.compat, debug: development.debug }.keep();
+    let about = ProjectPart {
+        commands: preparation.commands.iter().map(|command| command.0.join(" ")).collect(),
+        serves_static: files.static_files,
+        serves_media: files.media,
+        collect: None,
+    };
     let application = Arc::new(OnceLock::new());
     let find_mounts = ProjectMounts::new(mounts, files, args.files.clone());
     let mounts = find_mounts.found();
@@ -79,8 +85,16 @@ pub(crate) fn serve(
         Some((Prepare { prepare, args: preparation }, load))
     };
     let (checks, prepare_fork) = (Some(checks), Some(prepare_fork));
-    let service =
-        Service { application, mounts, preparation, checks, prepare_fork, project, development };
+    let service = Service {
+        application,
+        mounts,
+        preparation,
+        about,
+        checks,
+        prepare_fork,
+        project,
+        development,
+    };
     Ok(service.run(py, &args))
 }
 
@@ -138,9 +152,17 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
     let project = asked.application;
     let (preparation, checks, prepare_fork) = (None, None, None);
     let development = DevelopmentArgs::default();
-    let mounts = FoundMounts::default();
-    let service =
-        Service { application, mounts, preparation, checks, prepare_fork, project, development };
+    let (mounts, about) = (FoundMounts::default(), ProjectPart::default());
+    let service = Service {
+        application,
+        mounts,
+        preparation,
+        about,
+        checks,
+        prepare_fork,
+        project,
+        development,
+    };
     Ok(service.run(py, &asked.args))
 }
 
@@ -181,6 +203,8 @@ struct Service {
     mounts: FoundMounts,
     /// What comes before the first worker: then the application is loaded after it.
     preparation: Option<(Prepare, Load)>,
+    /// What metrics say of it.
+    about: ProjectPart,
     /// Called in the process that answers probes.
     checks: Option<Py<PyAny>>,
     /// Called in the supervisor before each fork.
@@ -222,15 +246,33 @@ impl Service {
         py.detach(move || {
             let (interval, timeout) = (config.check_interval, config.check_timeout);
             let Self {
-                application, mounts, preparation, checks, prepare_fork, development, ..
+                application,
+                mounts,
+                preparation,
+                about,
+                checks,
+                prepare_fork,
+                development,
+                ..
             } = self;
+            let has_metrics = config.has_metrics();
             let preparation = preparation.map(|(prepare, load)| Preparation {
                 run: Box::new(move |board| prepare.run(board, is_bridged)),
                 load: Box::new(move || load.run()),
             });
             let forking = Forking {
-                fork: Box::new(move || fork(prepare_fork.as_ref())),
-                in_child: Box::new(|_| forget_manager()),
+                fork: Box::new(move || {
+                    if has_metrics {
+                        metrics::share();
+                    }
+                    fork(prepare_fork.as_ref())
+                }),
+                in_child: Box::new(move |role| {
+                    forget_manager();
+                    if has_metrics {
+                        metrics::become_child(role);
+                    }
+                }),
                 exit: Box::new(exit),
                 flush: Box::new(|| Python::attach(again::flush)),
             };
@@ -264,10 +306,18 @@ impl Service {
                 .own_webhooks(move || webhooks::collect(url.as_ref()))
                 .mount(mounts)
                 .entered_by(entrance)
+                .project_metrics(ProjectPart {
+                    collect: has_metrics.then(|| Arc::new(metrics::collect) as ProjectMetrics),
+                    ..about
+                })
                 .reload_as(program)
                 .access_log(access)
                 .develop(development::development(development));
-            server.run_forked(forking, preparation, checks, make).code()
+            let code = server.run_forked(forking, preparation, checks, make).code();
+            if has_metrics {
+                metrics::end();
+            }
+            code
         })
     }
 }

@@ -190,6 +190,16 @@ impl Transmission {
         }
     }
 
+    /// One that is no answer of the application.
+    pub(crate) fn uncounted(
+        outlet: Outlet,
+        facts: RequestFacts,
+        received: Monotonic,
+        means: Arc<Means>,
+    ) -> Self {
+        Self { is_counted: true, ..Self::new(outlet, facts, received, means) }
+    }
+
     /// Says where the request is counted.
     pub(crate) fn count_under(&mut self, path: PathId) {
         self.path = path;
@@ -208,7 +218,7 @@ impl Transmission {
         }
         self.means.slot().count(&Answer {
             status: self.status,
-            took: Monotonic::now().since(self.received),
+            took_ns: Monotonic::now().nanos_since(self.received),
             body_bytes: self.body_bytes,
             path: self.path,
         });

@@ -35,6 +35,11 @@ impl Monotonic {
         self.0 == 0
     }
 
+    /// Nanoseconds from `earlier` to this moment; zero when `earlier` is later.
+    pub const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// Time from `earlier` to this moment; zero when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -28,7 +28,7 @@ use crate::registry::{Entry, Waiting};
 use crate::response::{self, Sent};
 use crate::sink::Sink;
 use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, ReadDone, Source, source};
-use crate::tally::{Asked, Counted};
+use crate::tally::Counted;
 use crate::worker::Worker;
 
 /// A FIN so soon after a request is a peer that has only ended its sending side; a later one is
@@ -156,7 +156,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let counted = match A::USES_OUTLET {
             // It counts what it writes.
             true => Counted::Status,
-            false => Counted::Answer(Asked::of(&head, self.worker.paths())),
+            false => Counted::Answer(Monotonic::now()),
         };
         // Who writes itself logs itself.
         let kept = (!A::USES_OUTLET && self.worker.logs()).then(|| head.clone());

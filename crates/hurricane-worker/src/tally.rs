@@ -1,46 +1,19 @@
 //! Counts a response that the worker encodes, once, before its last bytes are written: whoever has
 //! them finds it counted.
 
-use hurricane_http::Head;
-use hurricane_scoreboard::{Answer, Monotonic, PathId, Paths};
+use hurricane_scoreboard::{Answer, Monotonic, PathId};
 
 use crate::worker::Worker;
 
 /// How a response is counted.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Counted {
-    /// As the application's answer, with its time and size.
-    Answer(Asked),
+    /// As the application's answer, with its size, and the time since the request was whole.
+    Answer(Monotonic),
     /// As a request that was answered: what the application did not see.
     Status,
     /// Not at all. Probes: they would end a pod by themselves that is to serve so many requests.
     No,
-}
-
-/// What was asked for.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    received: Monotonic,
-    path: PathId,
-    /// Method and path of what was never counted before.
-    unknown: Option<(Box<str>, Box<[u8]>)>,
-}
-
-impl Asked {
-    /// A request that has been received now.
-    pub(crate) fn of(head: &Head, paths: &Paths) -> Self {
-        let path = paths.find(head.method(), head.path(), false);
-        let unknown = (path == PathId::OTHER).then(|| (head.method().into(), head.path().into()));
-        Self { received: Monotonic::now(), path, unknown }
-    }
-
-    /// Where it is counted. A path is known once it has been answered with anything but 404.
-    fn path(&self, paths: &Paths, status: u16) -> PathId {
-        match &self.unknown {
-            Some((method, path)) if status != 404 => paths.find(method, path, true),
-            _ => self.path,
-        }
-    }
 }
 
 /// A response that is being written.
@@ -65,11 +38,12 @@ impl<'a, A> Tally<'a, A> {
     pub(crate) fn count(&mut self) {
         let Self { status, body_bytes, worker, .. } = *self;
         match std::mem::replace(&mut self.counted, Counted::No) {
-            Counted::Answer(asked) => worker.slot().count(&Answer {
+            Counted::Answer(received) => worker.slot().count(&Answer {
                 status,
-                took: Monotonic::now().since(asked.received),
+                took_ns: Monotonic::now().nanos_since(received),
                 body_bytes,
-                path: asked.path(worker.paths(), status),
+                // A service knows its routes and no names for them; paths have no end.
+                path: PathId::OTHER,
             }),
             Counted::Status => worker.slot().answered(status),
             Counted::No => {}

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hurricane_files::{Files, Mount};
 use hurricane_http::{Answered, Head, HttpDate, Limits, Response};
-use hurricane_scoreboard::{Monotonic, Paths, Scoreboard, Slot, WorkerState};
+use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, WorkerState};
 use monoio::io::{CancelHandle, Canceller};
 
 use crate::engine::IoChoice;
@@ -128,10 +128,6 @@ impl<A> Worker<A> {
 
     pub(crate) fn slot(&self) -> &Slot {
         self.board.slot(self.slot).expect("checked when the worker started")
-    }
-
-    pub(crate) fn paths(&self) -> &Paths {
-        self.board.paths()
     }
 
     pub(crate) fn reserved(&self, head: &Head) -> Option<Response> {

@@ -71,6 +71,8 @@ pub struct Config {
     pub probe_port: ProbePort,
     /// Paths of the probes.
     pub paths: ProbePaths,
+    /// Whether the server's own metrics are among those of requests and project.
+    pub metrics_extended: bool,
     /// Where changes of health are told.
     pub webhook: Option<WebhookOptions>,
     /// The application's version, if it has one.
@@ -164,6 +166,7 @@ impl Config {
             uds_mode: args.uds_mode,
             probe_port: probe_port(args)?,
             paths: probe_paths(args)?,
+            metrics_extended: args.metrics_extended,
             webhook: webhook(args),
             application_version: args.surroundings.application_version.clone(),
             workers,
@@ -198,6 +201,11 @@ impl Config {
             termination_log: TerminationLog::at(args.termination_log.clone()),
             warnings,
         })
+    }
+
+    /// Whether `/metrics` is there to be asked.
+    pub fn has_metrics(&self) -> bool {
+        self.paths.metrics.is_some() && self.probe_port != ProbePort::Off
     }
 
     /// The mounts whose files only the application hands out.
@@ -260,13 +268,15 @@ fn probe_port(args: &Args) -> Result<ProbePort, ConfigError> {
 }
 
 fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
-    let named = [
+    let metrics = (!args.no_metrics).then_some(&args.metrics);
+    let mut named = vec![
         ("--liveness-probe", &args.liveness_probe),
         ("--readiness-probe", &args.readiness_probe),
         ("--startup-probe", &args.startup_probe),
         ("--status-path", &args.status_path),
         ("--server-metrics", &args.server_metrics),
     ];
+    named.extend(metrics.map(|metrics| ("--metrics", metrics)));
     for (index, (second, path)) in named.iter().enumerate() {
         if let Some((first, _)) = named[..index].iter().find(|(_, earlier)| earlier == path) {
             return Err(ConfigError::SamePath { first, second, path: (*path).clone() });
@@ -277,7 +287,8 @@ fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
         readiness: args.readiness_probe.clone(),
         liveness: args.liveness_probe.clone(),
         status: args.status_path.clone(),
-        metrics: args.server_metrics.clone(),
+        server_metrics: args.server_metrics.clone(),
+        metrics: metrics.cloned(),
     })
 }
 

@@ -83,7 +83,7 @@ pub use recycle::{Recycling, WorkerMemory};
 pub use reload::changes::{Place, Watched};
 pub use reload::errand;
 pub use reload::program::{Program, remember_origin};
-pub use server::{Entrance, Server, WorkerContext, keep};
+pub use server::{Entrance, ProjectPart, Scrape, Server, WorkerContext, keep};
 pub use termination::TerminationLog;
 pub use usage::{Asked, Compress, Refusal, Serve, console, parse, project};
 pub use values::{
@@ -92,8 +92,8 @@ pub use values::{
 };
 
 pub use hurricane_control::{
-    Check, CheckOutcome, OwnWebhooks, Purpose, Tell, WebhookKind, WebhookOptions, WebhookStatus,
-    WebhookUrl, post,
+    Check, CheckOutcome, OwnWebhooks, ProjectMetrics, Purpose, Tell, WebhookKind, WebhookOptions,
+    WebhookStatus, WebhookUrl, post,
 };
 pub use hurricane_files::Mount;
 pub use hurricane_http::{Answered, Application, Limits, Request, Response, service};

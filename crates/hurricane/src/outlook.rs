@@ -87,7 +87,7 @@ pub(crate) fn status(
         "pid": process::id(),
         "app": addresses.0.to_string(),
         "probes": addresses.1.map(ToString::to_string),
-        "metrics": config.paths.metrics,
+        "metrics": config.paths.server_metrics,
         "webhook": config.webhook.as_ref().map(|webhook| webhook.url.to_string()),
         "threads": config.threads,
         "io": config.io.to_string(),

@@ -6,9 +6,11 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hurricane_control::{Check, ControlOptions, OwnWebhooks};
+use hurricane_control::{
+    Check, ControlOptions, OwnWebhooks, PageOptions, ProjectMetrics, TrafficInfo,
+};
 use hurricane_files::Mount;
-use hurricane_http::{Answered, Application, Limits};
+use hurricane_http::{Answered, Application, Head, Limits, Response};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{Logged, Reserved, WorkerOptions};
 use serde_json::Value;
@@ -41,7 +43,7 @@ use crate::values::AccessLogValue;
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// What an application is made from, on the worker that will call it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WorkerContext {
     /// Which worker this is, from 0.
     pub index: usize,
@@ -60,6 +62,9 @@ pub struct WorkerContext {
     /// Where lines about answers go: those of an application that writes itself are its own to
     /// write.
     pub access: AccessLog,
+    /// To be asked before the application where it is there, on a thread that may wait: probes
+    /// share the application's port, and the service has metrics of its own.
+    pub scrape: Option<Scrape>,
     /// Everything else.
     pub config: Arc<Config>,
 }
@@ -80,11 +85,28 @@ enum StartError {
     Handover(#[source] io::Error),
 }
 
+/// Answers a scrape; `None`: something else is asked for.
+pub type Scrape = Arc<dyn Fn(&Head) -> Option<Response> + Send + Sync>;
+
+/// A service's part of the metrics.
+#[derive(Clone, Default)]
+pub struct ProjectPart {
+    /// The management commands that it runs before it serves.
+    pub commands: Vec<String>,
+    /// Whether its static files are served.
+    pub serves_static: bool,
+    /// Whether its uploads are served.
+    pub serves_media: bool,
+    /// Asked at each scrape, in the process that answers probes.
+    pub collect: Option<ProjectMetrics>,
+}
+
 /// A server, ready to run.
 pub struct Server {
     config: Config,
     checks: Vec<Check>,
     own_webhooks: Box<CollectWebhooks>,
+    project: ProjectPart,
     program: Option<Program>,
     access: AccessLog,
     late_mounts: Option<LateMounts>,
@@ -101,11 +123,17 @@ pub type Entrance = Box<dyn Fn() -> Option<(&'static str, String)>>;
 impl Server {
     /// A server of this configuration, without checks.
     pub fn new(config: Config) -> Self {
-        let access = AccessLog::new(&config, false);
-        let own_webhooks = Box::new(|| None);
-        let checks = Vec::new();
-        let (program, late_mounts, development, entrance) = (None, None, None, None);
-        Self { config, checks, own_webhooks, program, access, late_mounts, development, entrance }
+        Self {
+            access: AccessLog::new(&config, false),
+            config,
+            checks: Vec::new(),
+            own_webhooks: Box::new(|| None),
+            project: ProjectPart::default(),
+            program: None,
+            late_mounts: None,
+            development: None,
+            entrance: None,
+        }
     }
 
     /// Tells news to webhooks of the service's own as well, which `collect` finds in the process
@@ -146,6 +174,12 @@ impl Server {
         Self { entrance: Some(entrance), ..self }
     }
 
+    /// What the service adds to the metrics of requests.
+    #[must_use]
+    pub fn project_metrics(self, project: ProjectPart) -> Self {
+        Self { project, ..self }
+    }
+
     /// Registers a check for [`Server::run`].
     #[must_use]
     pub fn check(mut self, check: Check) -> Self {
@@ -159,15 +193,14 @@ impl Server {
         self,
         make: impl Fn(WorkerContext) -> A + Send + Sync + 'static,
     ) -> Exit {
-        let (checks, late_mounts) = (self.checks, self.late_mounts);
+        let (checks, late_mounts, project) = (self.checks, self.late_mounts, self.project);
         if self.config.access_log == AccessLogValue::Python {
             tracing::warn!("--access-log python needs a Python application; use native");
         }
         start(self.config, Renewal::default(), (None, self.access), None, |parts| {
-            let parts = &Parts { late_mounts, ..parts.clone() };
+            let parts = Parts { late_mounts, ..parts.clone() }.with(&project);
             let control = parts.clone();
             let control = move |station| run_control(&control, checks.clone(), None, station);
-            let parts = parts.clone();
             Launcher::Threads(Arc::new(move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
                     run_worker(&parts, (worker, slot), station, &make)
@@ -190,12 +223,13 @@ impl Server {
         make: impl Fn(WorkerContext) -> A + 'static,
     ) -> Exit {
         let (registered, own_webhooks) = (self.checks, self.own_webhooks);
+        let project = self.project;
         let (prepare, load) = preparation.map(|it| (it.run, it.load)).unzip();
         let (outline, collect) = self.development.map(|it| (it.outline, it.collect)).unzip();
         let renewal = Renewal { program: self.program, outline };
         let late_mounts = self.late_mounts;
         start(self.config, renewal, (load, self.access), self.entrance.as_ref(), |parts| {
-            let parts = Parts { late_mounts, ..parts.clone() };
+            let parts = Parts { late_mounts, ..parts.clone() }.with(&project);
             let work = move |role, station| match role {
                 ChildRole::Worker { worker, slot } => {
                     run_worker(&parts, (worker, slot), station, &make)
@@ -227,6 +261,8 @@ struct Parts {
     status: Value,
     access: AccessLog,
     late_mounts: Option<LateMounts>,
+    /// What `/metrics` is made of.
+    page: PageOptions,
 }
 
 impl Parts {
@@ -238,8 +274,38 @@ impl Parts {
         access: AccessLog,
     ) -> Self {
         let status = status(&config, outlook, addresses(listeners));
-        let shares_listener = listeners.is_shared();
-        Self { config: Arc::new(config), board, shares_listener, status, access, late_mounts: None }
+        let page = page(&config, addresses(listeners));
+        let (shares_listener, config) = (listeners.is_shared(), Arc::new(config));
+        Self { config, board, shares_listener, status, access, late_mounts: None, page }
+    }
+}
+
+impl Parts {
+    fn with(mut self, project: &ProjectPart) -> Self {
+        self.page.project.clone_from(&project.collect);
+        let labels = [
+            ("commands", project.commands.join(",")),
+            ("serve_static", project.serves_static.to_string()),
+            ("serve_media", project.serves_media.to_string()),
+        ];
+        self.page.info.labels.extend(labels.map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
+    /// Answers a scrape of `/metrics` where probes share the application's port. It may take as
+    /// long as the project does.
+    fn scrape(&self) -> Option<Scrape> {
+        let is_wanted =
+            self.config.probe_port == ProbePort::Integrated && self.config.has_metrics();
+        let Self { config, board, status, page, .. } = self.clone();
+        is_wanted.then(|| -> Scrape {
+            Arc::new(move |head| {
+                config
+                    .paths
+                    .is_metrics(head.path())
+                    .then(|| hurricane_control::scrape(&page, &config.verdict, &status, &board))
+            })
+        })
     }
 }
 
@@ -277,6 +343,7 @@ fn run_worker<A: Application>(
         limits: config.limits.clone(),
         threads: config.threads,
         access: parts.access.clone(),
+        scrape: parts.scrape().filter(|_| parts.page.project.is_some()),
         config: Arc::clone(config),
     };
     let application = || make(context);
@@ -304,8 +371,10 @@ fn logged(parts: &Parts, slot: Option<usize>) -> Option<Logged> {
 /// Probes on the application's port.
 fn reserved(parts: &Parts) -> Reserved {
     let Parts { config, board, status, .. } = parts.clone();
+    let scrape = parts.scrape().filter(|_| parts.page.project.is_none());
     Arc::new(move |head| {
         hurricane_control::answer(head, &config.paths, &config.verdict, &status, &board)
+            .or_else(|| scrape.as_ref().and_then(|scrape| scrape(head)))
     })
 }
 
@@ -331,6 +400,7 @@ fn run_control(
         checks,
         webhook: parts.config.webhook.clone(),
         own_webhooks,
+        page: parts.page.clone(),
         server: parts.status.clone(),
         logged: if parts.config.log_probes { logged(parts, None) } else { None },
     };
@@ -491,6 +561,20 @@ fn note_entrance(board: &Scoreboard, entrance: Option<&Entrance>) {
         board.server().interface().set(interface);
         board.server().interface_reason().set(&reason);
     }
+}
+
+/// What `/metrics` says, but for the project's part.
+fn page(config: &Config, (app, probes): (&Endpoint, Option<&Endpoint>)) -> PageOptions {
+    let port =
+        |endpoint: &Endpoint| endpoint.tcp().map_or(String::new(), |it| it.port().to_string());
+    let labels = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("server_port", port(app)),
+        ("probe_port", port(probes.unwrap_or(app))),
+    ];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value)).into();
+    let info = TrafficInfo { labels, byte_buckets: config.metrics_extended };
+    PageOptions { info, is_extended: config.metrics_extended, project: None }
 }
 
 /// Where the application is served and probes are answered.

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from stage import views
+from stage import metrics, views
 
 urlpatterns = [
     path("", views.hello),
@@ -34,4 +34,7 @@ urlpatterns = [
     path("threads", views.threads),
     path("frozen", views.frozen),
     path("announce", views.announce),
+    path("metrics/change", metrics.change),
+    path("metrics/read", metrics.read),
+    path("books/<int:number>/", views.named_book),
 ]

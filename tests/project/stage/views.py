@@ -86,6 +86,11 @@ def named(_request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(name, content_type="text/plain; charset=utf-8")
 
 
+def named_book(_request: HttpRequest, number: int) -> HttpResponse:
+    """A book, unless its number is odd."""
+    return HttpResponse(b"x" * number, status=404 if number % 2 else 200)
+
+
 def cookies(request: HttpRequest) -> HttpResponse:
     """The cookies that came, and two of its own."""
     response = JsonResponse(dict(request.COOKIES))

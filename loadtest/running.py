@@ -14,6 +14,7 @@ from pathlib import Path
 from processes import Usage, tree_pss_mib, tree_usage
 from scenarios import Application
 from servers import APPLICATIONS, Places, Start, Subject, free_port
+from sized import directory
 
 ROOT = APPLICATIONS.parent.parent
 START_SECONDS_MAX = 30
@@ -147,6 +148,7 @@ def _environment(application: Application, command: list[str], site: Site) -> di
     if application.settings:
         environment["DJANGO_SETTINGS_MODULE"] = application.settings
         environment["LOADTEST_DATABASE"] = str(_database(site.scratch))
+        environment["LOADTEST_FILES"] = str(directory() / "static")
     if "django_command.py" in command:
         environment["LOADTEST_MANAGED"] = "1"
     return environment

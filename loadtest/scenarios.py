@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from generator import Load
+from sized import SIZES
 
 
 class Application(Enum):
@@ -13,6 +14,7 @@ class Application(Enum):
     DJANGO = "Django without middleware"
     DJANGO_DEFAULT = "Django with the seven middleware of a new project"
     DJANGO_WHITENOISE = "Django with WhiteNoise as its only middleware"
+    FILES = "files, by the server itself"
     NATIVE = "a function in the server's own language"
 
     @property
@@ -20,6 +22,7 @@ class Application(Enum):
         """The settings module of the Django project."""
         return {
             Application.DJANGO: "measured.bare",
+            Application.FILES: "measured.files",
             Application.DJANGO_DEFAULT: "measured.default",
             Application.DJANGO_WHITENOISE: "measured.whitenoise",
         }.get(self)
@@ -111,7 +114,20 @@ SCENARIOS = (
     Scenario(
         "static", "static file, 4 KiB", Application.DJANGO_WHITENOISE, Load("/static/4k.txt"),
         rivals=("granian", "gunicorn", "uwsgi", "bjoern", "nginx"), body_bytes=4096,
-        note="All but nginx serve it through WhiteNoise: Hurricane has no file server yet.",
+        note="All but nginx serve it through WhiteNoise. What servers do themselves: files-4k.",
+    ),
+    *(
+        Scenario(
+            f"files-{size}{'-512' if connections == 512 else ''}",
+            f"file of {size}, {connections} connections",
+            Application.FILES,
+            Load(f"/static/{size}.txt", connections=connections),
+            rivals=("nginx", "granian", "django-hurricane"),
+            body_bytes=length,
+            goals=(("nginx", 1.0),),
+        )
+        for size, length in SIZES.items()
+        for connections in (64, 512)
     ),
     Scenario(
         "churn", "WSGI hello, a connection per request", Application.CALLABLE, Load(churn=True),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenarios import Application
+from sized import directory
 
 APPLICATIONS = Path(__file__).parent / "applications"
 
@@ -62,12 +63,18 @@ def _hurricane(start: Start) -> list[str]:
         return common
     if start.application is Application.CALLABLE:
         return ["-m", "hurricane", "serve", *common, start.wsgi]
+    if start.application is Application.FILES:
+        mount = f"--static-path=/static={directory() / 'static'}"
+        return ["-m", "hurricane", "serve", *common, mount, "--access-log=off", start.wsgi]
     # 64 busy connections are no reason to be unready here.
     return ["django_command.py", "serve", *common, "--req-queue-len=100000"]
 
 
 def _granian(start: Start) -> list[str]:
-    return ["--interface=wsgi", "--host=127.0.0.1", f"--port={start.port}",
+    static = []
+    if start.application is Application.FILES:
+        static = ["--static-path-route=/static", f"--static-path-mount={directory() / 'static'}"]
+    return [*static, "--interface=wsgi", "--host=127.0.0.1", f"--port={start.port}",
             f"--workers={start.workers}", f"--blocking-threads={start.threads or THREADS}",
             "--runtime-mode=mt", "--runtime-threads=1", "--http=1", "--no-ws",
             start.wsgi]  # fmt: skip
@@ -100,12 +107,15 @@ def _bjoern(start: Start) -> list[str]:
 
 def _django_hurricane(start: Start) -> list[str]:
     return ["django_command.py", "serve", f"--port={start.port}",
-            f"--probe-port={start.probe_port}", "--no-metrics"]  # fmt: skip
+            f"--probe-port={start.probe_port}", "--no-metrics",
+            *(["--static"] if start.application is Application.FILES else [])]  # fmt: skip
 
 
 def _nginx(start: Start) -> list[str]:
     """Writes the configuration and names it."""
-    text = NGINX.format(port=start.port, root=APPLICATIONS / "measured", scratch=start.scratch)
+    is_files = start.application is Application.FILES
+    root = directory() if is_files else APPLICATIONS / "measured"
+    text = NGINX.format(port=start.port, root=root, scratch=start.scratch)
     configuration = start.scratch / "nginx.conf"
     configuration.write_text(text)
     return [

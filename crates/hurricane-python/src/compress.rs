@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 /// Makes compressed copies of the files below these directories. See `_core.pyi`.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "a function for Python owns what it is given")]
 pub(crate) fn compress(py: Python<'_>, directories: Vec<PathBuf>, jobs: usize) -> PyResult<String> {
     let report = py.detach(|| hurricane_compress::compress(&directories, jobs));
     report.map(|report| report.to_string()).map_err(|error| PyOSError::new_err(error.to_string()))

@@ -21,12 +21,14 @@ FLAGS = [
     "--autoreload",
     "--debug",
     "--port",
+    "--metrics",
     "--liveness-probe",
     "--readiness-probe",
     "--startup-probe",
     "--probe-port",
     "--req-queue-len",
     "--no-probe",
+    "--no-metrics",
     "--command",
     "--check-migrations",
     "--check-migrations-apply",
@@ -381,6 +383,13 @@ def test_probes_are_no_part_of_the_lifetime(serve: Serve) -> None:
     target.port = target.probe_port = int(port)
     target.wait_for_start()
     assert [target.probe("/alive").response.status for _ in range(6)] == [200] * 6
+
+
+@mark.row("flags.max-lifetime-without-metrics")
+def test_the_lifetime_ends_also_without_metrics(serve: Serve) -> None:
+    target = serve("--max-lifetime", "1", "--no-metrics")
+    assert [target.get("/").status for _ in range(2)] == [200, 200]
+    target.wait_for_status("/alive", 400)
 
 
 @mark.row("flags.max-memory-suffix")

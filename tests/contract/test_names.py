@@ -28,6 +28,25 @@ NAMES = {
     ],
     "hurricane.server.exceptions": ["IncompatibleOptions"],
     "hurricane.server.wsgi": ["HurricaneWSGIContainer._sanitize_header_value"],
+    "hurricane.metrics": [
+        "registry.register",
+        "registry.unregister",
+        "registry.get",
+        "registry.metrics",
+        "RequestCounterMetric",
+        "RequestQueueLengthMetric",
+        "ResponseTimeAverageMetric",
+        "StartupTimeMetric",
+    ],
+    "hurricane.metrics.base": [
+        "StoredMetric",
+        "CalculatedMetric",
+        "CounterMetric",
+        "AverageMetric",
+        "ObservedMetric",
+    ],
+    "hurricane.metrics.requests": ["InfoMetrics", "PathCounterMetric"],
+    "hurricane.metrics.exceptions": ["MetricIdAlreadyRegistered"],
     "hurricane.webhooks": ["webhook_registry", "LivenessWebhook", "ReadinessWebhook"],
     "hurricane.webhooks.base": ["Webhook", "WebhookStatus"],
     "hurricane.webhooks.exceptions": ["WebhookCodeAlreadyRegistered"],
@@ -73,7 +92,7 @@ def test_a_name_can_be_imported(names: dict[str, object], name: str) -> None:
 
 
 @mark.row("names.before-settings")
-@mark.parametrize("module", ["hurricane.server"])
+@mark.parametrize("module", ["hurricane.server", "hurricane.metrics"])
 def test_a_settings_module_may_import_it(contract: Contract, module: str) -> None:
     found = look(contract, {module: ["__name__"]}, configured=False)
     assert found == {f"{module} __name__": None}
@@ -91,3 +110,22 @@ def test_the_sanitizer_strips_and_drops(contract: Contract) -> None:
         ).out.strip()
         == "['a', None, None, 'b']"
     )
+
+
+@mark.row("names.registered-twice")
+def test_what_is_registered_twice_is_refused(contract: Contract) -> None:
+    code = (
+        "from hurricane.metrics import registry\n"
+        "from hurricane.metrics.base import CounterMetric\n"
+        "from hurricane.metrics.exceptions import MetricIdAlreadyRegistered\n"
+        "class Orders(CounterMetric):\n"
+        "    code = 'orders'\n"
+        "registry.register(Orders)\n"
+        "try:\n"
+        "    registry.register(Orders)\n"
+        "except MetricIdAlreadyRegistered:\n"
+        "    Orders.increment()\n"
+        "    print(Orders.get())\n"
+    )
+    env = {"DJANGO_SETTINGS_MODULE": "agreed.settings"}
+    assert contract.run("-c", SET_UP + code, env=env).out.strip() == "1"

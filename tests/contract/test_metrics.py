@@ -1,0 +1,171 @@
+"""What a scraper of ``/metrics`` gets."""
+
+import re
+
+import pytest
+
+import wire
+from contract.target import Serve, Target
+
+mark = pytest.mark
+
+FAMILIES = {
+    "request_counter_total": "counter",
+    "request_counter_created": "gauge",
+    "response_time_average": "gauge",
+    "request_queue_length": "gauge",
+    "response_time_seconds": "histogram",
+    "response_time_seconds_created": "gauge",
+    "response_size_bytes": "histogram",
+    "response_size_bytes_created": "gauge",
+    "path_requests_total": "counter",
+    "path_requests_created": "gauge",
+    "hurricane_info": "gauge",
+    "python_info": "gauge",
+    "python_gc_objects_collected_total": "counter",
+    "python_gc_objects_uncollectable_total": "counter",
+    "python_gc_collections_total": "counter",
+    "process_virtual_memory_bytes": "gauge",
+    "process_resident_memory_bytes": "gauge",
+    "process_start_time_seconds": "gauge",
+    "process_cpu_seconds_total": "counter",
+    "process_open_fds": "gauge",
+    "process_max_fds": "gauge",
+}
+
+
+def scrape(target: Target, path: str = "/metrics") -> str:
+    """One scrape."""
+    response = wire.probe(target.probe_port, path, timeout=target.patience).response
+    assert response.status == 200
+    return response.text
+
+
+def value(text: str, sample: str) -> float:
+    """The value of a sample with its labels; 0 if there is none."""
+    for line in text.splitlines():
+        name, _, number = line.rpartition(" ")
+        if name == sample:
+            return float(number)
+    return 0.0
+
+
+@mark.row("metrics.media-type")
+def test_metrics_are_text_for_prometheus(serve: Serve) -> None:
+    response = serve.shared().probe("/metrics").response
+    assert (response.header("Content-Type") or "").startswith("text/plain; version=0.0.4")
+
+
+@mark.row("metrics.families")
+def test_there_are_these_families_and_no_others(serve: Serve) -> None:
+    target = serve.shared()
+    target.get("/")
+    found = dict(re.findall(r"^# TYPE (\S+) (\S+)$", scrape(target), re.MULTILINE))
+    assert found == FAMILIES
+
+
+@mark.row("metrics.counter")
+def test_a_scrape_counts_the_answer_before_it(serve: Serve) -> None:
+    target = serve.shared()
+    before = value(scrape(target), "request_counter_total")
+    for count in range(1, 11):
+        target.get("/")
+        assert value(scrape(target), "request_counter_total") == before + count
+
+
+@mark.row("metrics.paths")
+def test_requests_are_counted_by_method_and_path(serve: Serve) -> None:
+    target = serve.shared()
+    sample = 'path_requests_total{method="GET",path="/cookies"}'
+    before = value(scrape(target), sample)
+    target.get("/cookies")
+    assert value(scrape(target), sample) == before + 1
+
+
+@mark.row("metrics.paths-bounded")
+def test_a_scan_makes_no_series(serve: Serve) -> None:
+    target = serve.shared()
+    for count in range(50):
+        target.get(f"/wp-admin/{count}")
+    assert scrape(target).count("wp-admin") <= 2
+
+
+@mark.row("metrics.paths-route")
+def test_requests_of_a_route_are_one_series(serve: Serve) -> None:
+    target = serve.shared()
+    for name in ("one", "two"):
+        target.get(f"/named/{name}")
+    text = scrape(target)
+    assert "/named/one" not in text
+    assert value(text, 'path_requests_total{method="GET",path="/named/(?P<name>.*)"}') >= 2
+
+
+@mark.old("metrics.paths-route")
+def test_each_path_was_a_series_of_its_own(serve: Serve) -> None:
+    target = serve.shared()
+    target.get("/named/one")
+    target.get("/wp-admin/1")
+    text = scrape(target)
+    for path in ("/named/one", "/wp-admin/1"):
+        assert value(text, f'path_requests_total{{method="GET",path="{path}"}}') == 1
+
+
+@mark.row("metrics.histograms")
+def test_times_and_sizes_are_measured(serve: Serve) -> None:
+    target = serve.shared()
+    first = scrape(target)
+    target.get("/")
+    second = scrape(target)
+    for name in ("response_time_seconds", "response_size_bytes"):
+        assert value(second, f"{name}_count") == value(first, f"{name}_count") + 1
+        assert f'{name}_bucket{{le="0.005"}}' in second
+        assert f'{name}_bucket{{le="+Inf"}}' in second
+    assert value(second, "response_size_bytes_sum") == value(first, "response_size_bytes_sum") + 5
+    assert value(second, "response_time_average") > 0
+    assert value(second, "request_queue_length") == 0
+
+
+@mark.row("metrics.info")
+def test_what_the_server_is_is_told(serve: Serve) -> None:
+    target = serve.shared()
+    line = next(line for line in scrape(target).splitlines() if line.startswith("hurricane_info{"))
+    labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
+    assert set(labels) == {
+        "version",
+        "startup_time_seconds",
+        "server_port",
+        "serve_static",
+        "serve_media",
+        "probe_port",
+        "commands",
+    }
+    assert labels["server_port"] == str(target.port)
+    assert labels["probe_port"] == str(target.probe_port)
+    assert labels["serve_static"].lower() == "false"
+
+
+@mark.row("metrics.probes")
+def test_probes_are_not_counted(serve: Serve) -> None:
+    target = serve.shared()
+    before = value(scrape(target), "request_counter_total")
+    target.probe("/alive")
+    assert value(scrape(target), "request_counter_total") == before
+
+
+@mark.row("metrics.path")
+def test_metrics_may_have_another_path(serve: Serve) -> None:
+    target = serve("--metrics", "/numbers")
+    assert "request_counter_total" in scrape(target, "/numbers")
+    assert target.probe("/metrics").response.status == 404
+
+
+@mark.row("metrics.path-tidied")
+def test_the_path_of_metrics_gets_its_slash(serve: Serve) -> None:
+    target = serve("--metrics", "numbers")
+    assert "request_counter_total" in scrape(target, "/numbers")
+    assert "request_counter_total" in scrape(target, "/numbers/")
+
+
+@mark.row("metrics.off")
+def test_without_metrics_there_is_no_such_path(serve: Serve) -> None:
+    assert serve("--no-metrics").probe("/metrics").response.status == 404

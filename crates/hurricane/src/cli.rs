@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, CommandFactory, Parser};
 use hurricane_control::WebhookUrl;
 
 use crate::file_args::{FileArgs, ProjectFileArgs};
+use crate::metrics_args::MetricsArgs;
 use crate::recycle::WorkerMemory;
 use crate::values::{
     AccessLogValue, Compat, DrainReadinessValue, Interface, Io, LogFormat, LogLevel,
@@ -89,31 +90,9 @@ pub struct Args {
           default_value = "/status", value_parser = path)]
     pub status_path: String,
 
-    /// Path of the metrics of requests and of the project for Prometheus, on the probe port
-    #[arg(long, env = "HURRICANE_METRICS", value_name = "PATH",
-          default_value = "/metrics", value_parser = path)]
-    pub metrics: String,
-
-    /// Offer no metrics of requests and project; requests are counted for --max-lifetime all the
-    /// same
-    #[arg(long, env = "HURRICANE_NO_METRICS", value_name = "BOOLEAN",
-          action = ArgAction::Set, num_args = 0..=1,
-          require_equals = true, default_value = "false",
-          default_missing_value = "true", value_parser = switch)]
-    pub no_metrics: bool,
-
-    /// Add the server's own metrics to that page, and give response_size_bytes buckets for bytes in
-    /// place of those for seconds that it has had
-    #[arg(long, env = "HURRICANE_METRICS_EXTENDED", value_name = "BOOLEAN",
-          action = ArgAction::Set, num_args = 0..=1,
-          require_equals = true, default_value = "false",
-          default_missing_value = "true", value_parser = switch)]
-    pub metrics_extended: bool,
-
-    /// Path of the server's own metrics for Prometheus, on the probe port
-    #[arg(long, env = "HURRICANE_SERVER_METRICS", value_name = "PATH",
-          default_value = "/metrics/server", value_parser = path)]
-    pub server_metrics: String,
+    /// What Prometheus is offered.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 
     /// Answer no probes and run no checks
     #[arg(long, env = "HURRICANE_NO_PROBE", value_name = "BOOLEAN",

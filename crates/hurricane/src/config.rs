@@ -166,7 +166,7 @@ impl Config {
             uds_mode: args.uds_mode,
             probe_port: probe_port(args)?,
             paths: probe_paths(args)?,
-            metrics_extended: args.metrics_extended,
+            metrics_extended: args.metrics.metrics_extended,
             webhook: webhook(args),
             application_version: args.surroundings.application_version.clone(),
             workers,
@@ -268,13 +268,13 @@ fn probe_port(args: &Args) -> Result<ProbePort, ConfigError> {
 }
 
 fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
-    let metrics = (!args.no_metrics).then_some(&args.metrics);
+    let metrics = (!args.metrics.no_metrics).then_some(&args.metrics.metrics);
     let mut named = vec![
         ("--liveness-probe", &args.liveness_probe),
         ("--readiness-probe", &args.readiness_probe),
         ("--startup-probe", &args.startup_probe),
         ("--status-path", &args.status_path),
-        ("--server-metrics", &args.server_metrics),
+        ("--server-metrics", &args.metrics.server_metrics),
     ];
     named.extend(metrics.map(|metrics| ("--metrics", metrics)));
     for (index, (second, path)) in named.iter().enumerate() {
@@ -287,7 +287,7 @@ fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
         readiness: args.readiness_probe.clone(),
         liveness: args.liveness_probe.clone(),
         status: args.status_path.clone(),
-        server_metrics: args.server_metrics.clone(),
+        server_metrics: args.metrics.server_metrics.clone(),
         metrics: metrics.cloned(),
     })
 }

@@ -6,11 +6,9 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hurricane_control::{
-    Check, ControlOptions, OwnWebhooks, PageOptions, ProjectMetrics, TrafficInfo,
-};
+use hurricane_control::{Check, ControlOptions, OwnWebhooks, PageOptions};
 use hurricane_files::Mount;
-use hurricane_http::{Answered, Application, Head, Limits, Response};
+use hurricane_http::{Answered, Application, Limits};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{Logged, Reserved, WorkerOptions};
 use serde_json::Value;
@@ -30,6 +28,7 @@ use crate::listener::{ListenError, Listeners};
 use crate::logging::Logging;
 use crate::notify;
 use crate::outlook::{Outlook, OutlookError, engine_outlook, log_start, status};
+use crate::page::{self, ProjectPart, Scrape};
 use crate::process;
 use crate::reload::errand;
 use crate::reload::handover::Received;
@@ -83,22 +82,6 @@ enum StartError {
     Signals(#[source] nix::Error),
     #[error("what the server's process had before cannot be taken over")]
     Handover(#[source] io::Error),
-}
-
-/// Answers a scrape; `None`: something else is asked for.
-pub type Scrape = Arc<dyn Fn(&Head) -> Option<Response> + Send + Sync>;
-
-/// A service's part of the metrics.
-#[derive(Clone, Default)]
-pub struct ProjectPart {
-    /// The management commands that it runs before it serves.
-    pub commands: Vec<String>,
-    /// Whether its static files are served.
-    pub serves_static: bool,
-    /// Whether its uploads are served.
-    pub serves_media: bool,
-    /// Asked at each scrape, in the process that answers probes.
-    pub collect: Option<ProjectMetrics>,
 }
 
 /// A server, ready to run.
@@ -274,7 +257,7 @@ impl Parts {
         access: AccessLog,
     ) -> Self {
         let status = status(&config, outlook, addresses(listeners));
-        let page = page(&config, addresses(listeners));
+        let page = page::page(&config, addresses(listeners));
         let (shares_listener, config) = (listeners.is_shared(), Arc::new(config));
         Self { config, board, shares_listener, status, access, late_mounts: None, page }
     }
@@ -282,30 +265,13 @@ impl Parts {
 
 impl Parts {
     fn with(mut self, project: &ProjectPart) -> Self {
-        self.page.project.clone_from(&project.collect);
-        let labels = [
-            ("commands", project.commands.join(",")),
-            ("serve_static", project.serves_static.to_string()),
-            ("serve_media", project.serves_media.to_string()),
-        ];
-        self.page.info.labels.extend(labels.map(|(name, value)| (name.to_owned(), value)));
+        project.add_to(&mut self.page);
         self
     }
 
-    /// Answers a scrape of `/metrics` where probes share the application's port. It may take as
-    /// long as the project does.
     fn scrape(&self) -> Option<Scrape> {
-        let is_wanted =
-            self.config.probe_port == ProbePort::Integrated && self.config.has_metrics();
-        let Self { config, board, status, page, .. } = self.clone();
-        is_wanted.then(|| -> Scrape {
-            Arc::new(move |head| {
-                config
-                    .paths
-                    .is_metrics(head.path())
-                    .then(|| hurricane_control::scrape(&page, &config.verdict, &status, &board))
-            })
-        })
+        let (config, status) = (Arc::clone(&self.config), self.status.clone());
+        page::scrape(config, self.page.clone(), status, self.board.clone())
     }
 }
 
@@ -561,20 +527,6 @@ fn note_entrance(board: &Scoreboard, entrance: Option<&Entrance>) {
         board.server().interface().set(interface);
         board.server().interface_reason().set(&reason);
     }
-}
-
-/// What `/metrics` says, but for the project's part.
-fn page(config: &Config, (app, probes): (&Endpoint, Option<&Endpoint>)) -> PageOptions {
-    let port =
-        |endpoint: &Endpoint| endpoint.tcp().map_or(String::new(), |it| it.port().to_string());
-    let labels = [
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("server_port", port(app)),
-        ("probe_port", port(probes.unwrap_or(app))),
-    ];
-    let labels = labels.map(|(name, value)| (name.to_owned(), value)).into();
-    let info = TrafficInfo { labels, byte_buckets: config.metrics_extended };
-    PageOptions { info, is_extended: config.metrics_extended, project: None }
 }
 
 /// Where the application is served and probes are answered.

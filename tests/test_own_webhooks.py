@@ -11,6 +11,7 @@ from typing import Any
 import django
 import pytest
 
+from condition import wait_until
 from conftest import Starter
 from hurricane.webhooks import (
     LivenessWebhook,
@@ -273,6 +274,15 @@ def test_a_view_may_send_a_webhook(start_once: Starter) -> None:
         assert server.get(f"/announce?url={receiver.url}").body == b"announced"
         assert receiver.wait_for(1) == [("deployment", "warning")]
         assert receiver.received[0]["traceback"] == "by a view"
+        stop(server)
+
+
+def test_logs_show_all_of_the_url_where_nothing_was_to_change(start_once: Starter) -> None:
+    with Receiver(404) as receiver:
+        server = start_once("--webhook-url", receiver.url, "--compat", "1.6")
+        receiver.wait_for(3)
+        failed = f"Sending webhook to {receiver.url} has failed due to"
+        assert wait_until(lambda: server.lines_with(failed), SETTLE_SECONDS, "the failure")
         stop(server)
 
 

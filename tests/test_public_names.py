@@ -64,9 +64,10 @@ NAMES = {
 
 
 @pytest.fixture(autouse=True)
-def signals(tmp_path: Path) -> Generator[Path]:
-    """Where the commands of the test project note what they do."""
+def signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """Where the commands of the test project note what they do, and where its database is."""
     django.setup()
+    monkeypatch.setitem(connections.settings["default"], "NAME", str(tmp_path / "db"))
     with override_settings(SIGNALS=tmp_path):
         yield tmp_path
 
@@ -133,10 +134,7 @@ def test_a_projects_own_check_of_the_databases_decides(
     assert status == "database_failed"
 
 
-def test_migrations_of_all_databases_are_counted(
-    signals: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(connections.settings["default"], "NAME", str(signals / "db"))
+def test_migrations_of_all_databases_are_counted() -> None:
     assert count_migrations() == count_migrations("default") > 0
 
 

@@ -151,7 +151,7 @@ def post_webhook(url: str, json: bytes, seconds: float) -> tuple[str, bool] | No
     """
 
 def shown_url(url: str) -> str:
-    """The URL without what may be secret: path and query."""
+    """The URL without what may be secret, path and query; all of it with ``--compat 1.6``."""
 
 def counted() -> Counted | None:
     """What the server has counted; nothing where it cannot be known, as in a management command."""

@@ -27,7 +27,10 @@ pub struct WebhookOptions {
 /// The URL of a receiver. What is shown of it leaves out user, password, path and query, which
 /// may be secrets.
 #[derive(Clone, PartialEq, Eq)]
-pub struct WebhookUrl(Uri);
+pub struct WebhookUrl {
+    uri: Uri,
+    is_shown: bool,
+}
 
 /// A text that is no URL to send webhooks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,31 +51,40 @@ impl FromStr for WebhookUrl {
                 && authority.port_u16().is_none();
             !authority.host().is_empty() && !authority.as_str().contains('@') && !bad_port
         });
-        if scheme && host { Ok(Self(uri)) } else { Err(WebhookUrlError) }
+        if scheme && host { Ok(Self { uri, is_shown: false }) } else { Err(WebhookUrlError) }
     }
 }
 
 impl WebhookUrl {
     /// All of it, with its secrets.
     pub fn expose(&self) -> String {
-        self.0.to_string()
+        self.uri.to_string()
+    }
+
+    /// The same, of which all is shown.
+    #[must_use]
+    pub fn shown_in_full(self) -> Self {
+        Self { is_shown: true, ..self }
     }
 
     pub(crate) fn is_https(&self) -> bool {
-        self.0.scheme_str() == Some("https")
+        self.uri.scheme_str() == Some("https")
     }
 
     pub(crate) fn uri(&self) -> &Uri {
-        &self.0
+        &self.uri
     }
 }
 
 impl fmt::Display for WebhookUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, authority) = (self.0.scheme_str(), self.0.authority());
+        if self.is_shown {
+            return self.uri.fmt(f);
+        }
+        let (scheme, authority) = (self.uri.scheme_str(), self.uri.authority());
         write!(f, "{}://", scheme.unwrap_or_default())?;
         write!(f, "{}", authority.map_or("", |authority| authority.as_str()))?;
-        let more = self.0.path().len() > 1 || self.0.query().is_some();
+        let more = self.uri.path().len() > 1 || self.uri.query().is_some();
         f.write_str(if more { "/…" } else { "" })
     }
 }
@@ -216,6 +228,8 @@ mod tests {
         let url: WebhookUrl = "https://hooks.example.com:8443/T0/secret?token=1".parse().unwrap();
         assert_eq!(url.to_string(), "https://hooks.example.com:8443/…");
         assert_eq!(format!("{url:?}"), "https://hooks.example.com:8443/…");
+        let full = "https://hooks.example.com:8443/T0/secret?token=1";
+        assert_eq!((url.expose(), url.shown_in_full().to_string()), (full.into(), full.into()));
         let bare: WebhookUrl = "http://hooks".parse().unwrap();
         assert_eq!(bare.to_string(), "http://hooks");
     }

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 
 use crate::access::Scribe;
 use crate::call::{Callee, answer, call};
+use crate::debugging;
 use crate::django::entry::{self, DjangoEntry};
 use crate::django::lazy::Kit;
 use crate::environ::{Memory, Template};
@@ -95,6 +96,7 @@ impl WsgiApplication {
             {
                 tracing::warn!(%error, "a stuck worker will not show its stacks");
             }
+            debugging::attach(py);
             let wrapper = py.get_type::<FileWrapper>();
             let template = Template::new(py, wrapper.as_any(), threads > 1)?;
             let logger = py
@@ -198,6 +200,7 @@ impl Shared {
         self.pool.enlist(index);
         let thread = ThreadName { tid: gettid().as_raw(), pthread: pthread_self() };
         Python::attach(|py| {
+            debugging::join(py, index);
             let mut memory = Memory::default();
             loop {
                 match self.pool.next(index) {

@@ -16,6 +16,7 @@ mod application;
 mod call;
 mod check;
 mod compress;
+mod debugging;
 mod development;
 mod django;
 mod environ;

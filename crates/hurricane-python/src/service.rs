@@ -23,7 +23,7 @@ use crate::django::entry::DjangoEntry;
 use crate::mounts::{FoundMounts, ProjectMounts};
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
-use crate::{again, check, compress, development, logging, metrics, webhooks};
+use crate::{again, check, compress, debugging, development, logging, metrics, webhooks};
 
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
@@ -59,12 +59,14 @@ pub(crate) fn serve(
     prepare_fork: Py<PyAny>,
     project: String,
 ) -> PyResult<u8> {
-    let ProjectArgs { args, files, preparation, development, interface } =
-        match project_args(argv, settings) {
-            Ok(args) => args,
-            Err(refusal) => return Ok(refusal.report().code()),
-        };
+    let flags = match project_args(argv, settings) {
+        Ok(flags) => flags,
+        Err(refusal) => return Ok(refusal.report().code()),
+    };
+    let ProjectArgs { args, files, preparation, development, interface, debugging } = flags;
     Settled { compat: args.compat, debug: development.debug }.keep();
+    let debugger = debugging.wanted();
+    debugging::keep(py, debugging, args.compat.is_legacy(), development.autoreload)?;
     let about = ProjectPart {
         commands: preparation.commands.iter().map(|command| command.0.join(" ")).collect(),
         serves_static: files.static_files,
@@ -94,6 +96,7 @@ pub(crate) fn serve(
         prepare_fork,
         project,
         development,
+        debugger,
     };
     Ok(service.run(py, &args))
 }
@@ -149,19 +152,16 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
         hurricane::last_words(&asked.args, &error.value(py).to_string());
     })?;
     set(&application, Loaded { application: loaded.unbind(), entered: None });
-    let project = asked.application;
-    let (preparation, checks, prepare_fork) = (None, None, None);
-    let development = DevelopmentArgs::default();
-    let (mounts, about) = (FoundMounts::default(), ProjectPart::default());
     let service = Service {
         application,
-        mounts,
-        preparation,
-        about,
-        checks,
-        prepare_fork,
-        project,
-        development,
+        mounts: FoundMounts::default(),
+        preparation: None,
+        about: ProjectPart::default(),
+        checks: None,
+        prepare_fork: None,
+        project: asked.application,
+        development: DevelopmentArgs::default(),
+        debugger: None,
     };
     Ok(service.run(py, &asked.args))
 }
@@ -213,12 +213,21 @@ struct Service {
     project: String,
     /// How code that changes is loaded, where it is being written.
     development: DevelopmentArgs,
+    /// The flag that asks for a debugger.
+    debugger: Option<&'static str>,
 }
 
 impl Service {
+    fn debugged(&self, config: Config) -> Config {
+        match self.debugger {
+            Some(flag) => config.for_debugger(flag),
+            None => config,
+        }
+    }
+
     fn run(self, py: Python<'_>, args: &Args) -> u8 {
         let mut config = match Config::of_this_process(args) {
-            Ok(config) => config,
+            Ok(config) => self.debugged(config),
             Err(refusal) => return refusal.report().code(),
         };
         config.verdict.wording.is_full = self.development.debug;

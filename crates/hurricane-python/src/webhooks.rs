@@ -8,6 +8,8 @@ use hurricane::{OwnWebhooks, WebhookKind, WebhookStatus, WebhookUrl};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::settled::is_legacy;
+
 const REGISTRY: &str = "hurricane.webhooks";
 const EVENTS: &str = "hurricane.webhooks.events";
 
@@ -67,7 +69,8 @@ pub(crate) fn post_webhook(
 /// See `_core.pyi`.
 #[pyfunction]
 pub(crate) fn shown_url(url: &str) -> PyResult<String> {
-    Ok(parsed(url)?.to_string())
+    let url = parsed(url)?;
+    Ok(if is_legacy() { url.shown_in_full() } else { url }.to_string())
 }
 
 fn parsed(url: &str) -> PyResult<WebhookUrl> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, CommandFactory, Parser};
 use hurricane_control::WebhookUrl;
 
+use crate::debugging::DebuggingArgs;
 use crate::file_args::{FileArgs, ProjectFileArgs};
 use crate::metrics_args::MetricsArgs;
 use crate::recycle::WorkerMemory;
@@ -374,6 +375,9 @@ pub struct ProjectArgs {
         ignore_case = true
     )]
     pub interface: Interface,
+    /// Who may debug it.
+    #[command(flatten)]
+    pub debugging: DebuggingArgs,
 }
 
 /// What a Django project does before it serves.

@@ -296,7 +296,7 @@ pub(crate) fn webhook(args: &Args) -> Option<WebhookOptions> {
     // A pod's host name is its name.
     let podname = || gethostname().unwrap_or_default().to_string_lossy().into_owned();
     args.webhook_url.clone().map(|url| WebhookOptions {
-        url,
+        url: if args.compat.is_legacy() { url.shown_in_full() } else { url },
         podname: podname(),
         version: args.surroundings.application_version.clone(),
     })

@@ -1,5 +1,7 @@
 //! Puts the pieces together: listeners, scoreboard, workers, control process, supervisor.
 
+mod children;
+
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::RawFd;
@@ -13,6 +15,7 @@ use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{Logged, Reserved, WorkerOptions};
 use serde_json::Value;
 
+use self::children::{run_control, run_worker, wants_control};
 use crate::access::{AccessLog, Line};
 use crate::child::{Failure, with_causes};
 use crate::config::{Config, ProbePort};
@@ -273,106 +276,6 @@ impl Parts {
         let (config, status) = (Arc::clone(&self.config), self.status.clone());
         page::scrape(config, self.page.clone(), status, self.board.clone())
     }
-}
-
-/// The one call into the worker crate.
-fn run_worker<A: Application>(
-    parts: &Parts,
-    (index, slot): (usize, usize),
-    station: Station,
-    make: &impl Fn(WorkerContext) -> A,
-) -> Result<(), Failure> {
-    let Station { listener: Some(listener), orders, pin, stacks } = station else {
-        return Err(Failure::Other("a worker was started without a listener".into()));
-    };
-    if let Some(slot) = parts.board.slot(slot) {
-        slot.set_pid(process::id());
-        slot.running_requests().set_loop(process::pthread());
-    }
-    let config = &parts.config;
-    let late_mounts = parts.late_mounts.as_ref().map(|late| late()).unwrap_or_default();
-    let options = WorkerOptions {
-        limits: config.limits.clone(),
-        io: config.io,
-        pin,
-        shares_listener: parts.shares_listener,
-        reserved: (config.probe_port == ProbePort::Integrated).then(|| reserved(parts)),
-        logged: logged(parts, Some(slot)),
-        logs_reserved: config.log_probes,
-        mounts: [config.mounts.clone(), late_mounts].concat(),
-    };
-    let context = WorkerContext {
-        index,
-        board: parts.board.clone(),
-        slot,
-        stacks: stacks.map(|file| process::answer_with_end_of_stacks(stack_signal(), file)),
-        limits: config.limits.clone(),
-        threads: config.threads,
-        access: parts.access.clone(),
-        scrape: parts.scrape().filter(|_| parts.page.project.is_some()),
-        config: Arc::clone(config),
-    };
-    let application = || make(context);
-    let ended = hurricane_worker::run(options, listener, &parts.board, slot, orders, application);
-    parts.access.flush(LAST_LINES);
-    ended.map_err(Failure::from)
-}
-
-/// Takes what was answered where no line about it may wait; lines that are dropped are counted in
-/// the worker's slot.
-fn logged(parts: &Parts, slot: Option<usize>) -> Option<Logged> {
-    let Parts { access, board, .. } = parts.clone();
-    access.is_on().then(|| {
-        Arc::new(move |answered: &Answered<'_>| {
-            if access.wants(answered.status)
-                && !access.write(Line::of(answered))
-                && let Some(slot) = slot.and_then(|slot| board.slot(slot))
-            {
-                slot.unlogged();
-            }
-        }) as Logged
-    })
-}
-
-/// Probes on the application's port.
-fn reserved(parts: &Parts) -> Reserved {
-    let Parts { config, board, status, .. } = parts.clone();
-    let scrape = parts.scrape().filter(|_| parts.page.project.is_none());
-    Arc::new(move |head| {
-        hurricane_control::answer(head, &config.paths, &config.verdict, &status, &board)
-            .or_else(|| scrape.as_ref().and_then(|scrape| scrape(head)))
-    })
-}
-
-/// Whether anybody would hear of the control process.
-fn wants_control(config: &Config) -> bool {
-    config.probe_port != ProbePort::Off || config.webhook.is_some()
-}
-
-/// The one call into the control crate.
-fn run_control(
-    parts: &Parts,
-    mut checks: Vec<Check>,
-    own_webhooks: Option<OwnWebhooks>,
-    station: Station,
-) -> Result<(), Failure> {
-    if parts.config.probe_port == ProbePort::Off {
-        checks.clear();
-    }
-    let options = ControlOptions {
-        listeners: station.listener.into_iter().map(TcpListener::from).collect(),
-        paths: parts.config.paths.clone(),
-        limits: parts.config.verdict.clone(),
-        checks,
-        webhook: parts.config.webhook.clone(),
-        own_webhooks,
-        page: parts.page.clone(),
-        server: parts.status.clone(),
-        logged: if parts.config.log_probes { logged(parts, None) } else { None },
-    };
-    let ended = hurricane_control::run(options, parts.board.clone(), station.orders);
-    parts.access.flush(LAST_LINES);
-    ended.map_err(|error| Failure::Other(with_causes(&error)))
 }
 
 fn start(

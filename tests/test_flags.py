@@ -65,6 +65,11 @@ def test_a_prefixed_setting_of_another_type_is_refused() -> None:
         flags.from_settings(SimpleNamespace(HURRICANE_PORT={}))
 
 
+def test_every_bare_setting_is_a_flag() -> None:
+    names = {flags.key(flag).upper() for flag in _core.flags()}
+    assert names >= flags.BARE_SETTINGS
+
+
 def test_probe_paths_are_sanitised() -> None:
     options = {"liveness_probe": "alive", "readiness_probe": "//ready", "startup_probe": "/ s "}
     sanitized, paths = sanitize_probes({**options, "port": 1})

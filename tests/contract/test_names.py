@@ -26,6 +26,7 @@ NAMES = {
         "app_log",
         "metrics_log",
     ],
+    "hurricane.server.debugging": ["setup_debugging"],
     "hurricane.server.exceptions": ["IncompatibleOptions"],
     "hurricane.server.wsgi": ["HurricaneWSGIContainer._sanitize_header_value"],
     "hurricane.metrics": [

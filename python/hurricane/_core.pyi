@@ -108,6 +108,9 @@ def compress(directories: list[str], jobs: int) -> str:
     Raises ``OSError`` when a file cannot be read or written. 0 ``jobs``: one for each CPU.
     """
 
+def say(level: int, text: str) -> None:
+    """Writes a line of the server's own, of a level as in :mod:`logging`."""
+
 def last_words(argv: list[str], settings: dict[str, str], reason: str) -> None:
     """Says why the process ends before ``serve``: to Kubernetes, and to a webhook."""
 

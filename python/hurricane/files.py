@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from hurricane import server
 from hurricane.loader import LoadError
+from hurricane.server import announcements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def static_files() -> FileMount:
     if settings.DEBUG and apps.is_installed(STATICFILES):
         roots = list(found_roots())
         places = ", ".join(directory for _, directory in roots) or "no directory"
-        server.logger.info("Serving static files under %s from %s", settings.STATIC_URL, places)
+        announce("static", settings.STATIC_URL, places)
         return (prefix, roots, [], True, True)
     remedy = (
         'run "manage.py collectstatic", or start with --command "collectstatic --no-input"'
@@ -54,7 +55,7 @@ def static_files() -> FileMount:
         else "create it"
     )
     root = directory("STATIC_ROOT", "--static", remedy)
-    server.logger.info("Serving static files under %s from %s", settings.STATIC_URL, root)
+    announce("static", settings.STATIC_URL, root)
     return (prefix, [("", root)], hashed_names(), True, settings.DEBUG)
 
 
@@ -64,8 +65,18 @@ def media_files() -> FileMount:
 
     prefix = url_path("MEDIA_URL", "--media")
     root = directory("MEDIA_ROOT", "--media", "create it, or mount the volume that holds it")
-    server.logger.info("Serving media files under %s from %s", settings.MEDIA_URL, root)
+    announce("media", settings.MEDIA_URL, root)
     return (prefix, [("", root)], [], False, settings.DEBUG)
+
+
+def announce(kind: str, url: str, places: str) -> None:
+    """Says what is served; the event's name is not the same for both."""
+    announcements.announce(
+        f"Serving {kind} files under {url} from {places}",
+        event="Serving statics" if kind == "static" else "Serving media",
+        prefix=url,
+        root=places,
+    )
 
 
 def url_path(setting: str, flag: str) -> str:

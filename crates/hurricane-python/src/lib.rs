@@ -55,6 +55,8 @@ mod _core {
     #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
     #[pymodule_export]
+    use crate::logging::say;
+    #[pymodule_export]
     use crate::metrics::counted;
     #[pymodule_export]
     use crate::service::{develops, flags, heed_signals, last_words, main, release_signals, serve};

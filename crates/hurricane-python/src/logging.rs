@@ -7,49 +7,88 @@
 
 use std::fmt::{Debug, Write};
 
-use hurricane::ExtraLayer;
+use hurricane::announcement::{Value, announce_through};
+use hurricane::{ExtraLayer, LogFormat};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer};
 
-const LOGGER: &str = "hurricane.server.general";
-
 const INFO: i32 = 20;
 
-/// A layer that hands events to Python; `None` when no handler would take the start line.
+/// A layer that hands events to Python; `None` when nobody there would hear the start line.
 pub(crate) fn bridge(py: Python<'_>) -> PyResult<Option<ExtraLayer>> {
-    let logger = py.import("logging")?.call_method1("getLogger", (LOGGER,))?;
-    if !is_heard(&logger)? {
+    let loggers = py.import("hurricane.server.loggers")?;
+    let logger = loggers.getattr("logger")?;
+    if !loggers.call_method1("is_heard", (&logger, INFO))?.extract::<bool>()? {
         return Ok(None);
     }
-    let bridge = Bridge { logger: logger.unbind(), supervisor: std::process::id() };
+    let log = py.import("hurricane.server.announcements")?.getattr("log_event")?;
+    let is_structlog = loggers.getattr("STRUCTLOG_ENABLED")?.extract::<bool>()?;
+    let bridge = Bridge {
+        logger: logger.unbind(),
+        log: is_structlog.then(|| log.unbind()),
+        supervisor: std::process::id(),
+    };
     Ok(Some(Box::new(bridge)))
 }
 
-/// Whether a line of level info reaches a handler: a line that Python drops must not be lost.
-fn is_heard(logger: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if !logger.call_method1("isEnabledFor", (INFO,))?.extract::<bool>()? {
-        return Ok(false);
+/// Has the supervisor say announcements, through Python where somebody hears them there.
+pub(crate) fn announce(py: Python<'_>, format: LogFormat) -> PyResult<()> {
+    if format == LogFormat::Json {
+        announce_through(Box::new(|_| false));
+        return Ok(());
     }
-    let mut logger = logger.clone();
-    while !logger.is_none() {
-        for handler in logger.getattr("handlers")?.try_iter()? {
-            if handler?.getattr("level")?.extract::<i32>()? <= INFO {
-                return Ok(true);
+    let module = py.import("hurricane.server.announcements")?;
+    let through = module.getattr("through_logging")?.unbind();
+    announce_through(Box::new(move |announcement| {
+        let said = Python::attach(|py| {
+            let event = announcement.event();
+            let fields = PyDict::new(py);
+            for (name, value) in event.iter().flat_map(|event| &event.fields) {
+                match value {
+                    Value::Text(text) => fields.set_item(name, text),
+                    Value::Number(number) => fields.set_item(name, number),
+                    Value::Real(real) => fields.set_item(name, real),
+                    Value::Flag(flag) => fields.set_item(name, flag),
+                }?;
             }
-        }
-        if !logger.getattr("propagate")?.is_truthy()? {
-            break;
-        }
-        logger = logger.getattr("parent")?;
+            let name = event.as_ref().map(|event| event.name.unwrap_or_default());
+            let level = python_level(announcement.level());
+            through.call1(py, (level, announcement.text(), name, fields))?.extract::<bool>(py)
+        });
+        said.unwrap_or(false)
+    }));
+    Ok(())
+}
+
+/// A line of Python's as one of ours. See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn say(level: i32, text: &str) {
+    match level {
+        40.. => tracing::error!("{text}"),
+        30..40 => tracing::warn!("{text}"),
+        20..30 => tracing::info!("{text}"),
+        _ => tracing::debug!("{text}"),
     }
-    Ok(false)
+}
+
+fn python_level(level: Level) -> i32 {
+    match level {
+        Level::ERROR => 40,
+        Level::WARN => 30,
+        Level::INFO => INFO,
+        Level::DEBUG => 10,
+        Level::TRACE => 5,
+    }
 }
 
 struct Bridge {
     logger: Py<PyAny>,
+    /// Takes level, event and fields, where the logger is one of structlog.
+    log: Option<Py<PyAny>>,
     /// The process whose events go to Python.
     supervisor: u32,
 }
@@ -60,20 +99,43 @@ impl Layer<Registry> for Bridge {
         if std::process::id() != self.supervisor {
             return true;
         }
-        let mut line = Line::default();
-        event.record(&mut line);
-        let level = match *event.metadata().level() {
-            Level::ERROR => 40,
-            Level::WARN => 30,
-            Level::INFO => INFO,
-            Level::DEBUG => 10,
-            Level::TRACE => 5,
-        };
-        let logged = Python::attach(|py| {
-            let text = format!("{}{}", line.sentence, line.fields);
-            self.logger.call_method1(py, "log", (level, "%s", text)).map(drop)
+        let level = python_level(*event.metadata().level());
+        let logged = Python::attach(|py| match &self.log {
+            Some(log) => {
+                let mut parts = Parts { sentence: String::new(), fields: PyDict::new(py) };
+                event.record(&mut parts);
+                log.call1(py, (level, parts.sentence, parts.fields)).map(drop)
+            }
+            None => {
+                let mut line = Line::default();
+                event.record(&mut line);
+                let text = format!("{}{}", line.sentence, line.fields);
+                self.logger.call_method1(py, "log", (level, "%s", text)).map(drop)
+            }
         });
         logged.is_err()
+    }
+}
+
+/// An event as structlog takes it.
+struct Parts<'py> {
+    sentence: String,
+    fields: Bound<'py, PyDict>,
+}
+
+impl Visit for Parts<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        // A field that cannot be set is left out.
+        let _ = self.fields.set_item(field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.sentence = format!("{value:?}"),
+            name => {
+                let _ = self.fields.set_item(name, format!("{value:?}"));
+            }
+        }
     }
 }
 

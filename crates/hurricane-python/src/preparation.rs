@@ -4,6 +4,7 @@ use hurricane::{Interface, PreparationArgs, Scoreboard};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
+use crate::logging::say;
 use crate::mounts::ProjectMounts;
 use crate::service::{LoadedOnce, load_project};
 
@@ -27,7 +28,7 @@ impl Prepare {
             })?;
             let lines = PyCFunction::new_closure(py, None, None, |args, _| {
                 let (level, text) = args.extract::<(i32, String)>()?;
-                log(level, &text);
+                say(level, &text);
                 PyResult::Ok(())
             })?;
             let commands: Vec<_> = self.args.commands.iter().map(|command| &command.0).collect();
@@ -45,16 +46,6 @@ impl Prepare {
             }
             Err(error) => Err(format!("what comes before the start has failed: {error}")),
         }
-    }
-}
-
-/// A line of Python's logging as one of ours.
-fn log(level: i32, text: &str) {
-    match level {
-        40.. => tracing::error!("{text}"),
-        30..40 => tracing::warn!("{text}"),
-        20..30 => tracing::info!("{text}"),
-        _ => tracing::debug!("{text}"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use hurricane::announcement::Announcement;
 use hurricane::{
     AccessLog, Args, Asked, Config, DevelopmentArgs, Forking, Interface, LogFormat, Logging,
     MANAGER_VARIABLES, Preparation, ProjectArgs, ProjectMetrics, ProjectPart, Refusal, Server,
@@ -73,6 +74,16 @@ pub(crate) fn serve(
         serves_media: files.media,
         collect: None,
     };
+    let logged = match Logged::settle(py, &args) {
+        Ok(logged) => logged,
+        Err(refusal) => return Ok(refusal.report().code()),
+    };
+    if let Err(error) = logging::announce(py, logged.config.log_format) {
+        error.print(py);
+    }
+    if !(errand::is_trial() || errand::is_succession()) {
+        Announcement::Banner { legacy: args.compat.is_legacy() }.say();
+    }
     let application = Arc::new(OnceLock::new());
     let find_mounts = ProjectMounts::new(mounts, files, args.files.clone());
     let mounts = find_mounts.found();
@@ -98,7 +109,7 @@ pub(crate) fn serve(
         development,
         debugger,
     };
-    Ok(service.run(py, &args))
+    Ok(service.run(py, logged))
 }
 
 fn project_args(
@@ -163,7 +174,11 @@ pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>, load: &Bound<'_, PyAny>)
         development: DevelopmentArgs::default(),
         debugger: None,
     };
-    Ok(service.run(py, &asked.args))
+    // Only now: what was loaded may have set up Python's logging.
+    match Logged::settle(py, &asked.args) {
+        Ok(logged) => Ok(service.run(py, logged)),
+        Err(refusal) => Ok(refusal.report().code()),
+    }
 }
 
 /// What workers serve.
@@ -217,20 +232,16 @@ struct Service {
     debugger: Option<&'static str>,
 }
 
-impl Service {
-    fn debugged(&self, config: Config) -> Config {
-        match self.debugger {
-            Some(flag) => config.for_debugger(flag),
-            None => config,
-        }
-    }
+/// Flags that are settled, in a process that can log.
+struct Logged {
+    config: Config,
+    /// Python's logging takes the supervisor's lines.
+    is_bridged: bool,
+}
 
-    fn run(self, py: Python<'_>, args: &Args) -> u8 {
-        let mut config = match Config::of_this_process(args) {
-            Ok(config) => self.debugged(config),
-            Err(refusal) => return refusal.report().code(),
-        };
-        config.verdict.wording.is_full = self.development.debug;
+impl Logged {
+    fn settle(py: Python<'_>, args: &Args) -> Result<Self, Refusal> {
+        let config = Config::of_this_process(args)?;
         // Who asks for JSON wants every line as JSON.
         let extra = match config.log_format {
             LogFormat::Json => Ok(None),
@@ -242,6 +253,21 @@ impl Service {
         });
         let is_bridged = extra.is_some();
         Logging { extra, ..Logging::new(config.log_format, config.log_level) }.install();
+        Ok(Self { config, is_bridged })
+    }
+}
+
+impl Service {
+    fn debugged(&self, config: Config) -> Config {
+        match self.debugger {
+            Some(flag) => config.for_debugger(flag),
+            None => config,
+        }
+    }
+
+    fn run(self, py: Python<'_>, Logged { config, is_bridged }: Logged) -> u8 {
+        let mut config = self.debugged(config);
+        config.verdict.wording.is_full = self.development.debug;
         tracing::debug!(project = %self.project, "flags are settled");
         let program = again::program(py).unwrap_or_else(|error| {
             error.print(py);

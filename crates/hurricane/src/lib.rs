@@ -38,6 +38,7 @@
 //! - A start that fails says why in one sentence, and exits with a code of [`exit`].
 
 mod access;
+pub mod announcement;
 mod backoff;
 mod child;
 mod cli;

@@ -7,7 +7,8 @@ use hurricane_scoreboard::{Engine, Scoreboard};
 use hurricane_worker::{IoChoice, prove_ring};
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::announcement::Announcement;
+use crate::config::{Config, ProbePort};
 use crate::listener::endpoint::Endpoint;
 use crate::process;
 
@@ -96,4 +97,32 @@ pub(crate) fn status(
         "pinned": config.pin.is_pinned(),
         "pin_reason": config.pin.reason,
     })
+}
+
+/// Announces what the server will do, once its ports are bound.
+pub(crate) fn announce_outlook(config: &Config, (app, probes): (&Endpoint, Option<&Endpoint>)) {
+    const MIB: u64 = 1 << 20;
+    let port = |endpoint: &Endpoint| endpoint.tcp().map(|address| address.port());
+    let (paths, integrated) = (&config.paths, config.probe_port == ProbePort::Integrated);
+    let probes = match config.probe_port {
+        ProbePort::Off => Some(Announcement::NoProbes),
+        ProbePort::Integrated | ProbePort::Own(_) => {
+            let place = if integrated { Some(app) } else { probes };
+            place.and_then(port).map(|port| Announcement::Probes { port, integrated, paths })
+        }
+    };
+    if let Some(probes) = probes {
+        probes.say();
+    }
+    let max = config.recycling.server_memory.map(|bytes| bytes / MIB);
+    Announcement::MemoryLimit { max, legacy: config.compat.is_legacy() }.say();
+}
+
+/// Announces that every worker serves.
+pub(crate) fn announce_start(config: &Config, app: &Endpoint, board: &Scoreboard) {
+    let Some(port) = app.tcp().map(|address| address.port()) else { return };
+    let server = board.server();
+    let seconds = server.startup_finished().since(server.started()).as_secs_f64();
+    Announcement::Serving { port }.say();
+    Announcement::Started { port, seconds, workers: config.workers.get() }.say();
 }

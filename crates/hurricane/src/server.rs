@@ -30,7 +30,9 @@ use crate::listener::endpoint::Endpoint;
 use crate::listener::{ListenError, Listeners};
 use crate::logging::Logging;
 use crate::notify;
-use crate::outlook::{Outlook, OutlookError, engine_outlook, log_start, status};
+use crate::outlook::{
+    Outlook, OutlookError, announce_outlook, announce_start, engine_outlook, log_start, status,
+};
 use crate::page::{self, ProjectPart, Scrape};
 use crate::process;
 use crate::reload::errand;
@@ -347,12 +349,14 @@ fn supervise(
     let addresses = addresses(&listeners);
     let parts = Parts::new(config, board, outlook, &listeners, access);
     let config = &*parts.config;
+    announce_outlook(config, addresses);
     let launcher = launcher(&parts);
     let seats = bound.workers.into_iter().map(Seat::new).collect();
     let control = ControlSeat::new(wants_control(config), bound.probe);
     notify::status(if load.is_some() { "preparing" } else { "starting workers" });
     let on_ready = |board: &Scoreboard| {
         note_entrance(board, entrance);
+        announce_start(config, addresses.0, board);
         log_start(config, outlook, addresses, board);
         notify::ready(&format!("{} workers serve {}", config.workers, addresses.0));
     };

@@ -30,6 +30,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use socket2::Socket;
 
+use crate::announcement::Announcement;
 use crate::child::{Child, Order};
 use crate::config::Config;
 use crate::development::Outline;
@@ -336,7 +337,7 @@ impl<'a> Supervisor<'a> {
         while let Some(signal) = self.signals.next() {
             match signal {
                 Signal::SIGTERM | Signal::SIGINT if self.stop.ask(self.is_ready()) => {
-                    tracing::info!(signal = signal.as_str(), "stopping");
+                    say_that_we_stop(signal);
                 }
                 Signal::SIGTERM => self.end_at_once(signal, Exit::Terminated),
                 Signal::SIGINT => self.end_at_once(signal, Exit::Interrupted),
@@ -365,5 +366,12 @@ impl<'a> Supervisor<'a> {
         );
         self.verdict = Some(End { exit, reason });
         self.at_once = true;
+    }
+}
+
+fn say_that_we_stop(signal: Signal) {
+    let name = signal.as_str();
+    if !(Announcement::Signal { name }).say() {
+        tracing::info!(signal = name, "stopping");
     }
 }

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hurricane import server
 from hurricane.loader import describe
-from hurricane.server import databases, loggers, migrations
+from hurricane.server import announcements, databases, loggers, migrations
 from hurricane.server.databases import aliases
 
 if TYPE_CHECKING:
@@ -112,14 +112,21 @@ def announce(
 
 def run_commands(commands: Sequence[Sequence[str]], tell: Tell) -> None:
     """Runs management commands, each a name and its arguments, one after the other."""
-    server.logger.info("Starting execution of management commands")
+    announcements.announce("Starting execution of management commands", event="")
     for name, *arguments in commands:
-        server.logger.info("Starting execution of command %s with arguments %s", name, arguments)
+        announcements.announce(
+            f"Starting execution of command {name} with arguments {arguments}", event=""
+        )
         tell(f'running command "{name}"')
         begin = time.monotonic()
         run_command(name, arguments)
-        seconds = time.monotonic() - begin
-        server.logger.info("Command %s was executed in %s seconds", name, round(seconds, 4))
+        seconds = round(time.monotonic() - begin, 4)
+        announcements.announce(
+            f"Command {name} was executed in {seconds} seconds",
+            event="Command executed",
+            command=[name, *arguments],
+            time=seconds,
+        )
 
 
 def run_command(name: str, arguments: Sequence[str]) -> None:
@@ -162,7 +169,11 @@ def check_db_and_migrations(
 def await_migrations(*, apply_migration: bool, tell: Tell) -> None:
     """Returns when every database can be reached and has no migration pending."""
     patiently(reach_databases, "checking the databases", tell)
-    server.logger.info("Database was checked successfully")
+    announcements.announce(
+        "Database was checked successfully",
+        event="Database check successful",
+        database=", ".join(aliases()),
+    )
     for alias in aliases():
         settle(alias, apply_migration=apply_migration, tell=tell)
 
@@ -185,16 +196,16 @@ def settle(alias: str, *, apply_migration: bool, tell: Tell) -> None:
     while pending := patiently(lambda: server.count_migrations(alias), looking, tell):
         is_news = pending != reported
         if is_news:
-            server.logger.info("There are %s pending migrations%s", pending, on(alias))
+            announcements.announce(f"There are {pending} pending migrations{on(alias)}")
             if not apply_migration:
-                server.logger.info("Migrations are pending%s", on(alias))
+                announcements.announce(f"Migrations are pending{on(alias)}")
             reported = pending
         if apply_migration:
             patiently(lambda: apply(alias, tell), looking, tell)
         if not (apply_migration and is_news):
             tell(f'{counted(pending)} pending on "{alias}"')
             time.sleep(LOOK_SECONDS)
-    server.logger.info("No pending migrations%s", on(alias))
+    announcements.announce(f"No pending migrations{on(alias)}")
 
 
 def apply(alias: str, tell: Tell) -> None:
@@ -208,7 +219,7 @@ def apply(alias: str, tell: Tell) -> None:
         if not pending:
             return
         tell(f'applying {counted(pending)} on "{alias}"')
-        server.logger.info("Applying migrations%s", on(alias))
+        announcements.announce(f"Applying migrations{on(alias)}")
         try:
             call_command("migrate", database=alias, interactive=False)
         except (Exception, SystemExit) as error:

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hurricane_cpu::{Root, memory_limit};
 use hurricane_scoreboard::Replaced;
 
+use crate::announcement::Announcement;
 use crate::child::Child;
 use crate::process;
 use crate::recycle::{Lease, Recycling, memory_of};
@@ -14,6 +15,8 @@ use crate::supervisor::seat::Placed;
 /// Every process is weighed once in this time. Reading the page tables of a large process takes
 /// milliseconds.
 const ROUND: Duration = Duration::from_secs(5);
+
+const MIB: u64 = 1 << 20;
 
 /// The round of weighing.
 pub(super) struct Weighing {
@@ -25,11 +28,20 @@ pub(super) struct Weighing {
     /// Bytes of the processes that are not workers.
     rest: u64,
     worker_memory_max: Option<u64>,
+    /// How often the server has grown over `--max-memory`.
+    exceeded: u64,
 }
 
 impl Weighing {
     pub(super) fn new(recycling: Recycling, now: Instant) -> Self {
-        Self { recycling, due: now, next: usize::MAX, rest: 0, worker_memory_max: None }
+        Self {
+            recycling,
+            due: now,
+            next: usize::MAX,
+            rest: 0,
+            worker_memory_max: None,
+            exceeded: 0,
+        }
     }
 
     /// As of the last round.
@@ -118,8 +130,17 @@ impl Supervisor<'_> {
             seat.lease.has_grown(bytes).then_some((bytes, seat))
         });
         if let Some((bytes, seat)) = grown.max_by_key(|(bytes, _)| *bytes) {
-            tracing::info!(total, max, largest = bytes, "the server has grown over --max-memory");
             seat.wanted = Some(Replaced::Memory);
+            self.weighing.exceeded += 1;
+            let (now, times) = (total as f64 / MIB as f64, self.weighing.exceeded);
+            if !(Announcement::MemoryExceeded { now, max: max / MIB, times }).say() {
+                tracing::info!(
+                    total,
+                    max,
+                    largest = bytes,
+                    "the server has grown over --max-memory"
+                );
+            }
         }
     }
 }

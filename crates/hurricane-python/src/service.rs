@@ -6,10 +6,11 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use hurricane::announcement::Announcement;
 use hurricane::{
-    AccessLog, Args, Asked, Config, DevelopmentArgs, Forking, Interface, LogFormat, Logging,
+    AccessLog, Args, Asked, Check, Config, DevelopmentArgs, Forking, Interface, LogFormat, Logging,
     MANAGER_VARIABLES, Preparation, ProjectArgs, ProjectMetrics, ProjectPart, Refusal, Server,
     TerminationLog, WorkerContext, errand,
 };
@@ -280,60 +281,22 @@ impl Service {
         });
         py.detach(move || {
             let (interval, timeout) = (config.check_interval, config.check_timeout);
-            let Self {
-                application,
-                mounts,
-                preparation,
-                about,
-                checks,
-                prepare_fork,
-                development,
-                ..
-            } = self;
+            let Self { application, mounts, preparation, about, .. } = self;
+            let Self { checks, prepare_fork, development, .. } = self;
             let has_metrics = config.has_metrics();
             let preparation = preparation.map(|(prepare, load)| Preparation {
                 run: Box::new(move |board| prepare.run(board, is_bridged)),
                 load: Box::new(move || load.run()),
             });
-            let forking = Forking {
-                fork: Box::new(move || {
-                    if has_metrics {
-                        metrics::share();
-                    }
-                    fork(prepare_fork.as_ref())
-                }),
-                in_child: Box::new(move |role| {
-                    forget_manager();
-                    if has_metrics {
-                        metrics::become_child(role);
-                    }
-                }),
-                exit: Box::new(exit),
-                flush: Box::new(|| Python::attach(again::flush)),
-            };
-            let checks_scribe = scribe.clone().filter(|_| config.log_probes);
-            let checks = move || {
-                // The one call in the process that answers probes.
-                if let Some(scribe) = &checks_scribe
-                    && let Err(error) = scribe.start()
-                {
-                    tracing::error!(%error, "probes are not logged");
-                }
-                checks
-                    .as_ref()
-                    .map_or_else(Vec::new, |collect| check::collect(collect, interval, timeout))
-            };
+            let forking = forking(prepare_fork, has_metrics);
+            let on_probes = scribe.clone().filter(|_| config.log_probes);
+            let checks =
+                move || collect_checks(on_probes.as_ref(), checks.as_ref(), (interval, timeout));
             let loaded = Arc::clone(&application);
             let entrance = Box::new(move || loaded.get().and_then(|loaded| loaded.entered.clone()));
             let make = move |context: WorkerContext| {
                 let loaded = application.get().expect("workers start after it is loaded");
-                let application = &loaded.application;
-                WsgiApplication::start(&context, application, scribe.clone()).unwrap_or_else(
-                    |error| {
-                        tracing::error!(%error, "the worker's threads cannot be started");
-                        match exit(1) {}
-                    },
-                )
+                start_worker(&context, &loaded.application, scribe.clone())
             };
             let mounts = move || mounts.get().cloned().unwrap_or_default();
             let url = config.webhook.as_ref().map(|webhook| webhook.url.clone());
@@ -355,6 +318,52 @@ impl Service {
             code
         })
     }
+}
+
+/// How a process with an interpreter in it is forked.
+fn forking(prepare: Option<Py<PyAny>>, has_metrics: bool) -> Forking {
+    Forking {
+        fork: Box::new(move || {
+            if has_metrics {
+                metrics::share();
+            }
+            fork(prepare.as_ref())
+        }),
+        in_child: Box::new(move |role| {
+            forget_manager();
+            if has_metrics {
+                metrics::become_child(role);
+            }
+        }),
+        exit: Box::new(exit),
+        flush: Box::new(|| Python::attach(again::flush)),
+    }
+}
+
+/// The project's checks. The one call in the process that answers probes.
+fn collect_checks(
+    scribe: Option<&Scribe>,
+    collect: Option<&Py<PyAny>>,
+    (interval, timeout): (Duration, Duration),
+) -> Vec<Check> {
+    if let Some(scribe) = scribe
+        && let Err(error) = scribe.start()
+    {
+        tracing::error!(%error, "probes are not logged");
+    }
+    collect.map_or_else(Vec::new, |collect| check::collect(collect, interval, timeout))
+}
+
+/// The application on a worker; a worker without its threads ends.
+fn start_worker(
+    context: &WorkerContext,
+    application: &Py<PyAny>,
+    scribe: Option<Scribe>,
+) -> WsgiApplication {
+    WsgiApplication::start(context, application, scribe).unwrap_or_else(|error| {
+        tracing::error!(%error, "the worker's threads cannot be started");
+        match exit(1) {}
+    })
 }
 
 /// `os.fork`, so that Python's own preparations and `os.register_at_fork` hooks run.

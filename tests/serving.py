@@ -95,18 +95,33 @@ class Server:
         project: Path = PROJECT,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        self.signals = directory
         self.port = free_port()
+        ours = ["--port", str(self.port), "--workers", "1"]
+        cwd = project if application is None or project != PROJECT else APPS
+        words = [*prefix, *command(application, engine), *ours]
+        self.launch(directory, words, flags, env, cwd, pass_fds)
+
+    def launch(
+        self,
+        directory: Path,
+        words: Sequence[str],
+        flags: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """Starts the process, with what every server is given, flags of the test last."""
+        self.signals = directory
         self.probe_port = free_port()
         self.stderr = directory / "stderr"
         self.connections: list[wire.Connection] = []
-        ours = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        ours = ["--host", "127.0.0.1"]
         ours += ["--probe-port", str(self.probe_port), "--check-interval", "0.2"]
         signals = {"STAGE_SIGNALS": str(directory), "STAGE_DATABASE": str(directory / "db")}
         with self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*prefix, *command(application, engine), *ours, *flags],
-                cwd=project if application is None or project != PROJECT else APPS,
+                [*words, *ours, *flags],
+                cwd=cwd,
                 env=environment({**signals, **env}),
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,

@@ -17,7 +17,7 @@ __all__ = ["__version__"]
 
 # Django imports the project before it knows the command, and that may take long: whoever tells the
 # process to stop meanwhile must be heard, above all where it is PID 1 and has no default action.
-if sys.argv[1:2] == ["serve"] and Path(sys.argv[0]).name in {
+if sys.argv[1:2] in (["serve"], ["consume"]) and Path(sys.argv[0]).name in {
     "-m",  # what Python says while it looks for the module to run
     "__main__.py",
     "django-admin",

@@ -110,6 +110,44 @@ def compress(directories: list[str], jobs: int) -> str:
 
 def say(level: int, text: str) -> None:
     """Writes a line of the server's own, of a level as in :mod:`logging`."""
+class Report:
+    """Where a consumer says what it does. See ``hurricane.amqp.report``."""
+
+    def broker(self, state: str, remark: str) -> None:
+        """How far the consumer is with its broker."""
+
+    def received(self) -> None:
+        """A message was delivered."""
+
+    def settled(self, how: str) -> None:
+        """A message was ``acked``, ``rejected`` or ``requeued``."""
+
+    def began(self, line: str) -> None:
+        """The calling thread begins to run the message that ``line`` names."""
+
+    def ended(self, has_failed: bool) -> None:
+        """That message has ended."""
+
+def consumer_flags() -> list[Flag]:
+    """Lists every flag of ``consume``, its own first."""
+
+def consume(
+    begin: Callable[..., object],
+    argv: list[str],
+    settings: dict[str, str],
+    checks: Callable[[], list[Check]],
+    prepare_fork: Callable[[], None],
+) -> int:
+    """Consumes messages until it is told to stop, and returns the exit code.
+
+    ``begin`` is called in the process that consumes: with the settled flags, a :class:`Report`,
+    and who takes log lines that Python's logging would drop. What it returns has ``run``, which
+    consumes and says why it cannot go on, and ``stop``. ``ValueError`` is raised where no broker
+    is named. The rest is as for ``serve``.
+    """
+
+def consumer_last_words(argv: list[str], settings: dict[str, str], reason: str) -> None:
+    """Says why the process ends before ``consume``, as ``last_words`` does."""
 
 def last_words(argv: list[str], settings: dict[str, str], reason: str) -> None:
     """Says why the process ends before ``serve``: to Kubernetes, and to a webhook."""

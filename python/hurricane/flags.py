@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hurricane import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Django's own management commands have these.
 RESERVED = frozenset({"--help", "--version"})
@@ -24,6 +24,9 @@ VERSION = "HURRICANE_VERSION"
 # --debug does is to let failing probes say more.
 BARE_SETTINGS = frozenset(
     {
+        "AMQP_HOST",
+        "AMQP_PORT",
+        "AMQP_VHOST",
         "AUTORELOAD",
         "CHECK_MIGRATIONS",
         "CHECK_MIGRATIONS_APPLY",
@@ -67,14 +70,22 @@ def of_server() -> list[_core.Flag]:
     return [flag for flag in _core.flags() if flag["name"] not in RESERVED]
 
 
+def of_consumer() -> list[_core.Flag]:
+    """The flags of ``consume`` without those that Django's commands have anyway."""
+    return [flag for flag in _core.consumer_flags() if flag["name"] not in RESERVED]
+
+
 def key(flag: _core.Flag) -> str:
     """The flag's name as an option of a management command, such as ``req_queue_len``."""
     return flag["name"].lstrip("-").replace("-", "_")
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
-    """Gives the parser every flag. An option that was not typed is absent from the result."""
-    for flag in of_server():
+def add_to(parser: argparse.ArgumentParser, flags: Sequence[_core.Flag] | None = None) -> None:
+    """Gives the parser these flags, or those of the server.
+
+    An option that was not typed is absent from the result.
+    """
+    for flag in of_server() if flags is None else flags:
         choices = flag["choices"]
         metavar = "|".join(choices) if choices else flag["value_name"]
         shape: dict[str, Any] = {"metavar": metavar}
@@ -101,10 +112,10 @@ def help_text(flag: _core.Flag) -> str:
     return text.replace("%", "%%")
 
 
-def typed(options: Mapping[str, object]) -> list[str]:
+def typed(options: Mapping[str, object], flags: Sequence[_core.Flag] | None = None) -> list[str]:
     """A command's options as arguments for the extension, whether typed or given as keywords."""
     arguments: list[str] = []
-    for flag in of_server():
+    for flag in of_server() if flags is None else flags:
         value = options.get(key(flag))
         if value is None:
             continue
@@ -113,7 +124,7 @@ def typed(options: Mapping[str, object]) -> list[str]:
     return arguments
 
 
-def from_settings(settings: object) -> dict[str, str]:
+def from_settings(settings: object, flags: Sequence[_core.Flag] | None = None) -> dict[str, str]:
     """Reads ``HURRICANE_X`` for every flag, and ``X`` for those that had it without prefix.
 
     ``HURRICANE_VERSION`` is the application's own version.
@@ -121,7 +132,7 @@ def from_settings(settings: object) -> dict[str, str]:
     Values keep the names that they were found under, so that a bad one can be named.
     """
     values: dict[str, str] = {}
-    for flag in of_server():
+    for flag in of_server() if flags is None else flags:
         name = key(flag).upper()
         prefixed = getattr(settings, f"HURRICANE_{name}", None)
         bare = getattr(settings, name, None) if name in BARE_SETTINGS else None

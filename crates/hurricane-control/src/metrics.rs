@@ -11,7 +11,8 @@ use std::fmt::{self, Write};
 
 use hurricane_http::{Head, Response};
 use hurricane_scoreboard::{
-    HostReading, Monotonic, Replaced, Role, Scoreboard, SlotReading, WebhookReading, WorkerState,
+    BrokerState, ConsumptionReading, HostReading, Monotonic, Replaced, Role, Scoreboard, Settled,
+    SlotReading, WebhookReading, WorkerState,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -178,6 +179,7 @@ impl Collector for Scrape {
         self.workers(&mut families)?;
         self.memory(&mut families)?;
         self.requests(&mut families)?;
+        self.messages(&mut families)?;
         self.host(&mut families)?;
         self.webhooks(&mut families)
     }
@@ -339,6 +341,59 @@ impl Scrape {
             "Open connections.",
             None,
             self.sum(|slot| slot.connections.into()),
+        )
+    }
+
+    /// Of a consumer; servers of requests have none.
+    fn messages(&self, families: &mut Families<'_>) -> fmt::Result {
+        let consumers = || self.slots.iter().filter_map(|(_, slot)| slot.consumption.as_ref());
+        if consumers().next().is_none() {
+            return Ok(());
+        }
+        let sum = |of: fn(&ConsumptionReading) -> u64| consumers().map(of).sum::<u64>();
+        let current = self.workers.iter().filter_map(|slot| slot.consumption.as_ref());
+        let consuming = current.filter(|it| it.broker == BrokerState::Consuming).count();
+        families.gauge(
+            "hurricane_consumers_consuming",
+            "Consumers that the broker delivers messages to now.",
+            None,
+            consuming,
+        )?;
+        families.counter(
+            "hurricane_consumer_connections",
+            "How often consuming has begun: one more for each connection that was lost.",
+            None,
+            sum(|it| it.begun),
+        )?;
+        families.counter(
+            "hurricane_messages_received",
+            "Messages that the broker has delivered, redelivered ones too.",
+            None,
+            sum(|it| it.received),
+        )?;
+        let settled = |how: Settled| consumers().map(|it| it.settled[how as usize]).sum::<u64>();
+        families.counters(
+            "hurricane_messages_settled",
+            "Messages by how they were settled with the broker.",
+            Settled::ALL.map(|how| ([("how", how.as_str())], settled(how))),
+        )?;
+        families.counter(
+            "hurricane_messages_failed",
+            "Messages on which the application has raised an exception.",
+            None,
+            sum(|it| it.failed),
+        )?;
+        families.counter(
+            "hurricane_messages_ended",
+            "Messages that the application has ended, well or not.",
+            None,
+            sum(|it| it.ended),
+        )?;
+        families.counter(
+            "hurricane_messages_run",
+            "Time for which the application has worked on those messages.",
+            Some(Unit::Seconds),
+            consumers().map(|it| it.ended_for.as_secs_f64()).sum::<f64>(),
         )
     }
 
@@ -507,6 +562,31 @@ mod tests {
     fn assert_lines(text: &str, expected: &[&str]) {
         for line in expected {
             assert!(text.lines().any(|found| found == *line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn messages_are_told_of_a_consumer_only() {
+        let board = serving(1);
+        assert!(!scrape(&board, "").1.contains("messages"));
+        let consumption = board.slot(0).unwrap().consumption();
+        consumption.set_consumer();
+        consumption.set_broker(BrokerState::Consuming, "", at(2_000));
+        consumption.received();
+        consumption.settled(Settled::Requeued);
+        consumption.ended(Duration::from_millis(250), true);
+        let text = scrape(&board, "").1;
+        for line in [
+            "hurricane_consumers_consuming 1",
+            "hurricane_consumer_connections_total 1",
+            "hurricane_messages_received_total 1",
+            "hurricane_messages_settled_total{how=\"acked\"} 0",
+            "hurricane_messages_settled_total{how=\"requeued\"} 1",
+            "hurricane_messages_failed_total 1",
+            "hurricane_messages_ended_total 1",
+            "hurricane_messages_run_seconds_total 0.25",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
     }
 

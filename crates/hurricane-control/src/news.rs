@@ -126,7 +126,11 @@ fn farewell(board: &Scoreboard) -> Option<Webhook> {
     if board.server().phase() != Phase::Stopping {
         return None;
     }
+    let failure = board.server().failure().get();
     Some(match board.server().requests_cut() {
+        _ if !failure.is_empty() => {
+            Webhook::new(WebhookKind::Shutdown, WebhookStatus::Failed, Some(failure))
+        }
         0 => Webhook::new(WebhookKind::Shutdown, WebhookStatus::Succeeded, None),
         cut => {
             let why = format!("the end of the grace period has cut off requests: {cut}");
@@ -303,6 +307,8 @@ mod tests {
         board.server().set_requests_cut(3);
         let cut = "the end of the grace period has cut off requests: 3";
         assert_eq!(farewell(&board).unwrap().why.as_deref(), Some(cut));
+        board.server().failure().set("the broker is lost");
+        assert_eq!(farewell(&board).unwrap().why.as_deref(), Some("the broker is lost"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hurricane_scoreboard::{
-    CheckReading, Hindrance, HostReading, Monotonic, Phase, Replaced, Role, Scoreboard,
-    SlotReading, WebhookReading, WorkerState,
+    CheckReading, ConsumptionReading, Hindrance, HostReading, Monotonic, Phase, Replaced, Role,
+    Scoreboard, Settled, SlotReading, WebhookReading, WorkerState,
 };
 use serde::Serialize;
 
@@ -233,6 +233,50 @@ struct Worker {
     shed: u64,
     /// Lines of the access log that were dropped.
     unlogged: u64,
+    /// Null where requests are served.
+    broker: Option<Broker>,
+}
+
+/// A consumer's broker, and the messages that came from it.
+#[derive(Serialize)]
+struct Broker {
+    state: &'static str,
+    since_seconds: Option<f64>,
+    /// Its address, and what is wrong.
+    remark: String,
+    /// How often consuming has begun.
+    begun: u64,
+    messages: Messages,
+}
+
+#[derive(Serialize)]
+struct Messages {
+    received: u64,
+    #[serde(flatten)]
+    settled: BTreeMap<&'static str, u64>,
+    ended: u64,
+    ended_seconds: f64,
+    failed: u64,
+}
+
+impl Broker {
+    fn at(reading: &ConsumptionReading, now: Monotonic) -> Self {
+        Self {
+            state: reading.broker.as_str(),
+            since_seconds: since(now, reading.since).map(|since| since.as_secs_f64()),
+            remark: reading.remark.clone(),
+            begun: reading.begun,
+            messages: Messages {
+                received: reading.received,
+                settled: Settled::ALL
+                    .map(|how| (how.as_str(), reading.settled[how as usize]))
+                    .into(),
+                ended: reading.ended,
+                ended_seconds: reading.ended_for.as_secs_f64(),
+                failed: reading.failed,
+            },
+        }
+    }
 }
 
 impl Worker {
@@ -269,6 +313,7 @@ impl Worker {
             refused: reading.refused,
             shed: reading.shed,
             unlogged: reading.unlogged,
+            broker: reading.consumption.as_ref().map(|reading| Broker::at(reading, now)),
         }
     }
 }
@@ -376,7 +421,7 @@ fn phase_name(phase: Phase) -> &'static str {
 mod tests {
     use super::*;
     use hurricane_scoreboard::{
-        CheckStatus, Engine, Purpose, WebhookEnd, WebhookKind, WebhookStatus,
+        BrokerState, CheckStatus, Engine, Purpose, WebhookEnd, WebhookKind, WebhookStatus,
     };
     use serde_json::{Value, json};
 
@@ -441,7 +486,7 @@ mod tests {
                 "stuck_seconds": 1.0, "interpreter_wait_seconds": 0.0, "hindrance": null, "engine": "io-uring",
                 "pin": 0, "memory_bytes": null, "requests": 1,
                 "responses": {"1xx": 0, "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0},
-                "refused": 0, "shed": 0, "unlogged": 0,
+                "refused": 0, "shed": 0, "unlogged": 0, "broker": null,
             }])
         );
         assert_eq!(
@@ -487,6 +532,29 @@ mod tests {
         assert_eq!(status["totals"]["requests"], 3, "sums are over all slots");
         assert_eq!(status["replaced"]["requests"], 1);
         assert_eq!(status["restarts"], 0);
+    }
+
+    #[test]
+    fn a_consumer_shows_its_broker() {
+        let board = Scoreboard::new(1).unwrap();
+        board.server().set_workers_target(1);
+        board.slot(0).unwrap().begin(at(1_000));
+        let consumption = board.slot(0).unwrap().consumption();
+        consumption.set_consumer();
+        consumption.set_broker(BrokerState::Consuming, "broker:5672/", at(8_000));
+        consumption.received();
+        consumption.settled(Settled::Acked);
+        consumption.ended(Duration::from_millis(1_500), false);
+        assert_eq!(
+            render_at(&board, at(10_000))["workers"][0]["broker"],
+            json!({
+                "state": "consuming", "since_seconds": 2.0, "remark": "broker:5672/", "begun": 1,
+                "messages": {
+                    "received": 1, "acked": 1, "rejected": 0, "requeued": 0,
+                    "ended": 1, "ended_seconds": 1.5, "failed": 0,
+                },
+            })
+        );
     }
 
     #[test]

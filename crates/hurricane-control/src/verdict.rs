@@ -11,7 +11,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hurricane_scoreboard::{
-    CheckReading, CheckStatus, Monotonic, Phase, Purpose, Scoreboard, SlotReading, WorkerState,
+    BrokerState, CheckReading, CheckStatus, Monotonic, Phase, Purpose, Scoreboard, SlotReading,
+    WorkerState,
 };
 
 /// What decides verdicts.
@@ -94,6 +95,8 @@ pub(crate) struct Snapshot {
     pub(crate) requests: u64,
     /// How many answers of all of them were timed, and the time of all together.
     pub(crate) timed: (u64, Duration),
+    /// Given to all that have ever consumed.
+    pub(crate) messages: u64,
     /// Those that there should be, by index.
     pub(crate) workers: Vec<SlotReading>,
     /// In order of registration.
@@ -117,6 +120,7 @@ impl Snapshot {
             crash_loop: server.crash_loop(),
             requests: board.read_all().map(|(_, slot)| slot.requests).sum(),
             timed: board.timed(),
+            messages: board.read_all().map(|(_, slot)| slot.messages()).sum(),
             workers: board.read_workers(),
             checks: board.read_checks(),
         }
@@ -266,7 +270,7 @@ pub(crate) fn liveness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict {
         for (index, worker) in snapshot.workers.iter().enumerate() {
             reasons.extend(abandoned_worker(index, worker, snapshot, limits));
         }
-        reasons.extend(outlived(snapshot.requests, limits.requests_max));
+        reasons.extend(outlived(snapshot, limits.requests_max));
     }
     Verdict::new(pace(snapshot).map_or("alive".into(), Cow::Owned), reasons)
 }
@@ -310,6 +314,8 @@ fn awaited(snapshot: &Snapshot) -> Vec<Reason> {
         if worker.heartbeat.is_never() {
             let text = format!("{} has had no heartbeat yet", Named(index, worker));
             reasons.push(unready(Subject::Worker(index), text));
+        } else {
+            reasons.extend(disconnected(index, worker, snapshot.now));
         }
     }
     reasons
@@ -342,6 +348,8 @@ fn unready_worker(
         format!("{name} is not running")
     } else if silence > limits.heartbeat_timeout {
         silent(&name, silence, limits.heartbeat_timeout) + &why
+    } else if let Some(reason) = disconnected(index, worker, now) {
+        return Some(reason);
     } else if !matches!(worker.state, WorkerState::Serving | WorkerState::Draining) {
         format!("{name} is {}", worker.state.as_str())
     } else if waited > limits.heartbeat_timeout {
@@ -350,6 +358,14 @@ fn unready_worker(
              interpreter lock",
             waited.as_secs_f64(),
             limits.heartbeat_timeout.as_secs_f64()
+        )
+    } else if let Some(limit) = stuck_limit.filter(|limit| stuck > *limit)
+        && worker.consumption.is_some()
+    {
+        format!(
+            "{name} is stuck: its message has run for {:.1} s (limit {} s){why}",
+            stuck.as_secs_f64(),
+            limit.as_secs_f64()
         )
     } else if let Some(limit) = stuck_limit.filter(|limit| stuck > *limit) {
         format!(
@@ -363,6 +379,32 @@ fn unready_worker(
         return None;
     };
     Some(unready(Subject::Worker(index), text))
+}
+
+/// A consumer that the broker sends nothing.
+fn disconnected(index: usize, worker: &SlotReading, now: Monotonic) -> Option<Reason> {
+    let consumption = worker.consumption.as_ref()?;
+    let lasts = match consumption.since.is_never() {
+        true => Duration::ZERO,
+        false => now.since(consumption.since),
+    };
+    match consumption.broker {
+        BrokerState::Consuming => None,
+        // Why is said as the server's phase, or the worker's state.
+        BrokerState::Ending => None,
+        BrokerState::Connecting | BrokerState::Connected | BrokerState::Lost => {
+            let text = format!(
+                "{} has not been consuming for {:.1} s: {}",
+                Named(index, worker),
+                lasts.as_secs_f64(),
+                match consumption.remark.as_str() {
+                    "" => "it is about to connect to the broker",
+                    remark => remark,
+                }
+            );
+            Some(unready(Subject::Worker(index), text))
+        }
+    }
 }
 
 fn busy(workers: &[SlotReading], req_queue_len: usize) -> Option<Reason> {
@@ -400,11 +442,18 @@ fn abandoned_worker(
     })
 }
 
-/// A pod that has served as many requests as it was to (`--max-lifetime`).
-fn outlived(requests: u64, requests_max: Option<u64>) -> Option<Reason> {
-    let limit = requests_max.filter(|limit| requests > *limit)?;
-    let text = format!("{requests} requests have been served, more than --max-lifetime {limit}");
-    Some(unready(Subject::Lifetime, text))
+/// A pod that has served as many requests, or consumed as many messages, as it was to
+/// (`--max-lifetime`).
+fn outlived(snapshot: &Snapshot, lifetime: Option<u64>) -> Option<Reason> {
+    let limit = lifetime?;
+    let (count, done) = match snapshot.messages {
+        0 => (snapshot.requests, "requests have been served"),
+        messages => (messages, "messages have been consumed"),
+    };
+    (count > limit).then(|| {
+        let text = format!("{count} {done}, more than --max-lifetime {limit}");
+        unready(Subject::Lifetime, text)
+    })
 }
 
 fn silent(name: &Named<'_>, silence: Duration, limit: Duration) -> String {
@@ -559,6 +608,52 @@ mod tests {
         board.server().set_workers_target(0);
         assert_eq!(ready(&board, at(2_200)).0, 400);
         assert!(ready(&board, at(2_200)).1.ends_with("no worker is started yet"));
+    }
+
+    #[test]
+    fn a_consumer_is_ready_while_the_broker_sends_messages() {
+        let board = serving();
+        board.server().set_workers_target(1);
+        let consumption = board.slot(0).unwrap().consumption();
+        consumption.set_consumer();
+        consumption.set_broker(BrokerState::Consuming, "", at(99_000));
+        assert_eq!(ready(&board, at(100_000)).0, 200);
+        consumption.set_broker(BrokerState::Lost, "broker:5672/ is gone", at(99_000));
+        let lost = "worker 0 (pid 4242) has not been consuming for 1.0 s: broker:5672/ is gone";
+        assert_eq!(ready(&board, at(100_000)), (400, lost.into()));
+        assert_eq!(alive(&board, at(100_000)).0, 200, "a restart mends no broker");
+        board.server().set_startup_finished(Monotonic::NEVER);
+        let starting = format!("startup has not finished after 99.0 s\n{lost}");
+        let snapshot = Snapshot::take(&board, at(100_000));
+        assert_eq!(answer(&startup(&snapshot)), (400, starting));
+    }
+
+    #[test]
+    fn a_message_that_runs_for_too_long_is_stuck() {
+        let board = serving();
+        board.server().set_workers_target(1);
+        let slot = board.slot(0).unwrap();
+        slot.consumption().set_consumer();
+        slot.consumption().set_broker(BrokerState::Consuming, "", at(1_000));
+        slot.set_capacity(1);
+        slot.request_began(at(60_000));
+        let stuck = "worker 0 (pid 4242) is stuck: its message has run for 40.0 s (limit 30 s)";
+        assert_eq!(ready(&board, at(100_000)), (400, stuck.into()));
+    }
+
+    #[test]
+    fn a_pods_lifetime_counts_messages() {
+        let board = serving();
+        let consumption = board.slot(0).unwrap().consumption();
+        consumption.set_consumer();
+        consumption.set_broker(BrokerState::Consuming, "", at(1_000));
+        let limits = VerdictLimits { requests_max: Some(1), ..limits() };
+        let alive = || answer(&liveness(&Snapshot::take(&board, at(100_000)), &limits));
+        consumption.received();
+        assert_eq!(alive().0, 200);
+        consumption.received();
+        let outlived = "2 messages have been consumed, more than --max-lifetime 1";
+        assert_eq!(alive(), (400, outlived.into()));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::environ::{Memory, Template};
 use crate::exchange::{Exchange, exchange};
 use crate::file_wrapper::FileWrapper;
 use crate::held::Budget;
+use crate::interpreter::{self, PULSE};
 use crate::metrics;
 use crate::outbox::{Finished, Outbox};
 use crate::pool::{Next, Pool};
@@ -43,8 +44,6 @@ const BUSY_LOOK: Duration = Duration::from_millis(2);
 const CALM_LOOK: Duration = Duration::from_millis(100);
 /// Looks without a waiting job after which it is calm.
 const CALM_AFTER: u32 = 20;
-/// How long active threads may take no job before the monitor tries the interpreter lock.
-const PULSE: Duration = Duration::from_millis(500);
 /// The longest wait, at the end of a worker, for threads that are closing what they have sent.
 const LAST_CLOSES: Duration = Duration::from_secs(5);
 
@@ -329,7 +328,7 @@ impl Shared {
             if look.active == 0 || moved {
                 progress = (look.taken, Instant::now());
             } else if progress.1.elapsed() > PULSE {
-                self.try_interpreter();
+                interpreter::try_once(self.slot());
                 progress.1 = Instant::now();
             }
             calm_looks = if look.queued > 0 { 0 } else { calm_looks + 1 };
@@ -343,14 +342,6 @@ impl Shared {
             self.pool.reinforce(look);
             self.deliver(None, self.outbox.take_overdue());
         }
-    }
-
-    /// Takes the interpreter lock once, and publishes how long that takes: a view that holds it
-    /// in C stops every other thread, and the loop would not notice.
-    fn try_interpreter(&self) {
-        self.slot().set_interpreter_wait(Monotonic::now());
-        Python::attach(|_| ());
-        self.slot().set_interpreter_wait(Monotonic::NEVER);
     }
 }
 

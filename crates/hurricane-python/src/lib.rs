@@ -16,15 +16,18 @@ mod application;
 mod call;
 mod check;
 mod compress;
+mod consumer;
 mod debugging;
 mod development;
 mod django;
 mod environ;
 mod exchange;
 mod file_wrapper;
+mod forking;
 mod handing;
 mod held;
 mod input;
+mod interpreter;
 mod logging;
 mod metrics;
 mod mounts;
@@ -49,6 +52,8 @@ mod _core {
     #[pymodule_export]
     use crate::compress::compress;
     #[pymodule_export]
+    use crate::consumer::{Report, consume, consumer_last_words};
+    #[pymodule_export]
     use crate::django::entry::DjangoEntry;
     #[pymodule_export]
     use crate::django::lazy::{LazyAttribute, RequestParts, whole_dict};
@@ -59,7 +64,9 @@ mod _core {
     #[pymodule_export]
     use crate::metrics::counted;
     #[pymodule_export]
-    use crate::service::{develops, flags, heed_signals, last_words, main, release_signals, serve};
+    use crate::service::{
+        consumer_flags, develops, flags, heed_signals, last_words, main, release_signals, serve,
+    };
     #[pymodule_export]
     use crate::settled::{is_debug, is_legacy};
     #[pymodule_export]

@@ -8,7 +8,7 @@
 use std::fmt::{Debug, Write};
 
 use hurricane::announcement::{Value, announce_through};
-use hurricane::{ExtraLayer, LogFormat};
+use hurricane::{Config, ExtraLayer, LogFormat, Logging};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracing::field::{Field, Visit};
@@ -18,8 +18,24 @@ use tracing_subscriber::layer::{Context, Layer};
 
 const INFO: i32 = 20;
 
+/// Sets logging up; true when Python's takes the supervisor's lines.
+pub(crate) fn install(py: Python<'_>, config: &Config) -> bool {
+    // Who asks for JSON wants every line as JSON.
+    let extra = match config.log_format {
+        LogFormat::Json => Ok(None),
+        LogFormat::Auto | LogFormat::Human => bridge(py),
+    };
+    let extra = extra.unwrap_or_else(|error| {
+        error.print(py);
+        None
+    });
+    let is_bridged = extra.is_some();
+    Logging { extra, ..Logging::new(config.log_format, config.log_level) }.install();
+    is_bridged
+}
+
 /// A layer that hands events to Python; `None` when nobody there would hear the start line.
-pub(crate) fn bridge(py: Python<'_>) -> PyResult<Option<ExtraLayer>> {
+fn bridge(py: Python<'_>) -> PyResult<Option<ExtraLayer>> {
     let loggers = py.import("hurricane.server.loggers")?;
     let logger = loggers.getattr("logger")?;
     if !loggers.call_method1("is_heard", (&logger, INFO))?.extract::<bool>()? {

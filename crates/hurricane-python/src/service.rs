@@ -2,26 +2,23 @@
 //! `hurricane` crate's server, with workers forked by Python's own `os.fork`.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::ffi::OsString;
-use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hurricane::announcement::Announcement;
 use hurricane::{
-    AccessLog, Args, Asked, Check, Config, DevelopmentArgs, Forking, Interface, LogFormat, Logging,
-    MANAGER_VARIABLES, Preparation, ProjectArgs, ProjectMetrics, ProjectPart, Refusal, Server,
-    TerminationLog, WorkerContext, errand,
+    AccessLog, Args, Asked, Check, Config, DevelopmentArgs, Flag, Interface, Preparation,
+    ProjectArgs, ProjectMetrics, ProjectPart, Refusal, Server, TerminationLog, WorkerContext,
+    errand,
 };
-use pyo3::exceptions::PySystemExit;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::access::Scribe;
 use crate::application::WsgiApplication;
 use crate::django::entry::DjangoEntry;
+use crate::forking::{exit, forking};
 use crate::mounts::{FoundMounts, ProjectMounts};
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
@@ -30,8 +27,18 @@ use crate::{again, check, compress, debugging, development, logging, metrics, we
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
 pub(crate) fn flags(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    described(py, hurricane::flags())
+}
+
+/// The same of `consume`. See `_core.pyi`.
+#[pyfunction]
+pub(crate) fn consumer_flags(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    described(py, hurricane::consumer_flags())
+}
+
+fn described(py: Python<'_>, flags: Vec<Flag>) -> PyResult<Bound<'_, PyList>> {
     let described = PyList::empty(py);
-    for flag in hurricane::flags() {
+    for flag in flags {
         let entry = PyDict::new(py);
         entry.set_item("name", format!("--{}", flag.name))?;
         entry.set_item("env", flag.env)?;
@@ -243,17 +250,7 @@ struct Logged {
 impl Logged {
     fn settle(py: Python<'_>, args: &Args) -> Result<Self, Refusal> {
         let config = Config::of_this_process(args)?;
-        // Who asks for JSON wants every line as JSON.
-        let extra = match config.log_format {
-            LogFormat::Json => Ok(None),
-            LogFormat::Auto | LogFormat::Human => logging::bridge(py),
-        };
-        let extra = extra.unwrap_or_else(|error| {
-            error.print(py);
-            None
-        });
-        let is_bridged = extra.is_some();
-        Logging { extra, ..Logging::new(config.log_format, config.log_level) }.install();
+        let is_bridged = logging::install(py, &config);
         Ok(Self { config, is_bridged })
     }
 }
@@ -320,26 +317,6 @@ impl Service {
     }
 }
 
-/// How a process with an interpreter in it is forked.
-fn forking(prepare: Option<Py<PyAny>>, has_metrics: bool) -> Forking {
-    Forking {
-        fork: Box::new(move || {
-            if has_metrics {
-                metrics::share();
-            }
-            fork(prepare.as_ref())
-        }),
-        in_child: Box::new(move |role| {
-            forget_manager();
-            if has_metrics {
-                metrics::become_child(role);
-            }
-        }),
-        exit: Box::new(exit),
-        flush: Box::new(|| Python::attach(again::flush)),
-    }
-}
-
 /// The project's checks. The one call in the process that answers probes.
 fn collect_checks(
     scribe: Option<&Scribe>,
@@ -364,65 +341,4 @@ fn start_worker(
         tracing::error!(%error, "the worker's threads cannot be started");
         match exit(1) {}
     })
-}
-
-/// `os.fork`, so that Python's own preparations and `os.register_at_fork` hooks run.
-fn fork(prepare: Option<&Py<PyAny>>) -> io::Result<i32> {
-    Python::attach(|py| {
-        match prepare {
-            Some(prepare) => prepare.bind(py).call0().map(drop)?,
-            None => keep_heap_shared(py)?,
-        }
-        py.import(intern!(py, "os"))?.call_method0(intern!(py, "fork"))?.extract::<i32>()
-    })
-    .map_err(io::Error::other)
-}
-
-/// Python has a copy of the environment, from which it gives to programs that it starts.
-fn forget_manager() {
-    let forgotten = Python::attach(|py| {
-        let environment = py.import(intern!(py, "os"))?.getattr(intern!(py, "environ"))?;
-        MANAGER_VARIABLES.iter().try_for_each(|name| {
-            environment.call_method1(intern!(py, "pop"), (*name, py.None())).map(drop)
-        })
-    });
-    if let Err(error) = forgotten {
-        tracing::debug!(%error, "variables of the service manager stay in the environment");
-    }
-}
-
-/// Moves all that exists out of the collector's sight: a collection in a worker would write to
-/// every object, and so copy its page.
-fn keep_heap_shared(py: Python<'_>) -> PyResult<()> {
-    let gc = py.import(intern!(py, "gc"))?;
-    gc.call_method0(intern!(py, "collect"))?;
-    gc.call_method0(intern!(py, "freeze")).map(drop)
-}
-
-/// Ends a child as the interpreter would: runs exit functions and flushes, but does not return
-/// into the code that had called `serve`.
-fn exit(code: i32) -> Infallible {
-    Python::attach(|py| {
-        let run = |module: &str, function: &str| -> PyResult<()> {
-            py.import(module)?.call_method0(function).map(drop)
-        };
-        let flush = |stream: &str| -> PyResult<()> {
-            py.import("sys")?.getattr(stream)?.call_method0("flush").map(drop)
-        };
-        let ended = run("atexit", "_run_exitfuncs")
-            .and_then(|()| flush("stdout"))
-            .and_then(|()| flush("stderr"));
-        if let Err(error) = ended
-            && !error.is_instance_of::<PySystemExit>(py)
-        {
-            tracing::warn!(%error, "an exit function failed");
-        }
-    });
-    process_exit(code)
-}
-
-#[expect(unsafe_code, reason = "nix has no _exit")]
-fn process_exit(code: i32) -> ! {
-    // SAFETY: ends the process at once; nothing of ours needs to be dropped.
-    unsafe { nix::libc::_exit(code) }
 }

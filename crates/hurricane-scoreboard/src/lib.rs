@@ -14,6 +14,7 @@
 //! - Readers never wait: they read, add up, and give up after a bounded number of tries.
 
 mod checks;
+mod consumption;
 mod control;
 mod heartbeat;
 mod hindrance;
@@ -26,6 +27,7 @@ mod text;
 mod traffic;
 
 pub use checks::{CheckCell, CheckReading, CheckStatus, Purpose};
+pub use consumption::{BrokerState, Consumption, ConsumptionReading, Settled};
 pub use control::{
     ControlState, HostReading, ThrottlingReading, WebhookEnd, WebhookKind, WebhookReading,
     WebhookStatus,

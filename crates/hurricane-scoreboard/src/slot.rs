@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::consumption::{Consumption, ConsumptionReading};
 use crate::traffic::{Answer, Traffic, TrafficReading};
 use crate::{Hindrance, Monotonic, RunningRequests};
 
@@ -118,6 +119,7 @@ pub struct Slot {
     running_requests: RunningRequests,
 
     traffic: Traffic,
+    consumption: Consumption,
 }
 
 impl Slot {
@@ -137,6 +139,7 @@ impl Slot {
             moment.store(0, Ordering::Relaxed);
         }
         self.running_requests.clear();
+        self.consumption.begin();
         self.engine.store(Engine::Unknown as u32, Ordering::Relaxed);
         self.pid.store(0, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::Relaxed);
@@ -279,6 +282,11 @@ impl Slot {
         &self.running_requests
     }
 
+    /// Of a worker that consumes messages: its broker, and counts.
+    pub fn consumption(&self) -> &Consumption {
+        &self.consumption
+    }
+
     /// How many connections the worker has, if it takes more: it accepts, and its loop has beaten
     /// within `silence`.
     pub fn open_to_connections(&self, now: Monotonic, silence: Duration) -> Option<u32> {
@@ -326,6 +334,7 @@ impl Slot {
             memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
             leaving: self.leaving.load(Ordering::Relaxed) != 0,
             hindrance: Hindrance::from_raw(self.hindrance.load(Ordering::Relaxed)),
+            consumption: self.consumption.read(),
         }
     }
 }
@@ -358,12 +367,25 @@ pub struct SlotReading {
     pub memory_bytes: u64,
     pub leaving: bool,
     pub hindrance: Option<Hindrance>,
+    pub consumption: Option<ConsumptionReading>,
 }
 
 impl SlotReading {
     /// Requests that the present worker has answered.
     pub fn served(&self) -> u64 {
         self.requests.saturating_sub(self.requests_before)
+    }
+
+    /// Messages that all workers of this slot were given.
+    pub fn messages(&self) -> u64 {
+        self.consumption.as_ref().map_or(0, |it| it.received)
+    }
+
+    /// Whether the worker is there and has come so far as to work: it has had a heartbeat, and a
+    /// consumer has consumed.
+    pub fn has_started(&self) -> bool {
+        let has_consumed = self.consumption.as_ref().is_none_or(|it| it.has_consumed);
+        self.state != WorkerState::Vacant && !self.heartbeat.is_never() && has_consumed
     }
 
     /// Silence of the loop at `now`, counted from the start while there was no beat yet.

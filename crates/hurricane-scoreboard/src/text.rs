@@ -78,6 +78,13 @@ pub struct TextCell<const N: usize> {
     text: Text<N>,
 }
 
+impl<const N: usize> Default for TextCell<N> {
+    fn default() -> Self {
+        let bytes = [const { AtomicU8::new(0) }; N];
+        Self { sequence: Sequence::default(), text: Text { len: AtomicU32::new(0), bytes } }
+    }
+}
+
 impl<const N: usize> TextCell<N> {
     /// Replaces the text; what is longer is cut at a character.
     pub fn set(&self, text: &str) {

@@ -40,6 +40,8 @@ pub(crate) enum Order {
 pub(crate) enum Failure {
     /// `--io io-uring` cannot be had: no other start will go better.
     RingRefused(String),
+    /// The broker cannot be had, and nobody is to wait for it.
+    Disconnected(String),
     /// Anything else.
     Other(String),
 }
@@ -51,13 +53,16 @@ impl Failure {
     /// The sentence without its kind.
     pub(crate) fn into_sentence(self) -> String {
         match self {
-            Self::RingRefused(sentence) | Self::Other(sentence) => sentence,
+            Self::RingRefused(sentence) | Self::Disconnected(sentence) | Self::Other(sentence) => {
+                sentence
+            }
         }
     }
 
     fn encode(&self) -> Vec<u8> {
         let (kind, text) = match self {
             Self::RingRefused(text) => (b'r', text),
+            Self::Disconnected(text) => (b'd', text),
             Self::Other(text) => (b'f', text),
         };
         let text = &text.as_bytes()[..text.len().min(REPORT_BYTES_MAX)];
@@ -67,7 +72,11 @@ impl Failure {
     fn decode(report: &[u8]) -> Option<Self> {
         let (kind, text) = report.split_first()?;
         let text = String::from_utf8_lossy(text).into_owned();
-        Some(if *kind == b'r' { Self::RingRefused(text) } else { Self::Other(text) })
+        Some(match kind {
+            b'r' => Self::RingRefused(text),
+            b'd' => Self::Disconnected(text),
+            _ => Self::Other(text),
+        })
     }
 }
 
@@ -257,6 +266,8 @@ mod tests {
             last_words(|_| panic!("on {}", "purpose")),
             Some(Failure::Other("panicked: on purpose".into()))
         );
+        let said = Failure::Disconnected("gone".into());
+        assert_eq!(last_words(|_| Err(said.clone())), Some(said.clone()));
         let long = "x".repeat(10_000);
         let Some(Failure::Other(cut)) = last_words(|_| Err(Failure::Other(long))) else {
             panic!("nothing was said");

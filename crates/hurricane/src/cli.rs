@@ -4,6 +4,8 @@
 //! come from [`Args`], and from [`ProjectArgs`] where a Django project is served. [`crate::parse`]
 //! fills them from command line, settings and environment.
 
+pub(crate) mod consumer;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -421,27 +423,25 @@ pub fn flags() -> Vec<Flag> {
     let everywhere = Args::command();
     let is_everywhere =
         |arg: &Arg| everywhere.get_arguments().any(|own| own.get_id() == arg.get_id());
-    ProjectArgs::command()
-        .get_arguments()
-        .filter_map(|arg| {
-            let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
-            Some(Flag {
-                name: arg.get_long()?.to_owned(),
-                env: arg.get_env().map(text)?,
-                default: arg.get_default_values().first().map(|default| text(default)),
-                help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
-                value_name: arg.get_value_names()?.first()?.to_string(),
-                is_switch: arg.is_require_equals_set(),
-                is_repeatable: is_repeatable(arg),
-                needs_project: !is_everywhere(arg),
-                possible_values: arg
-                    .get_possible_values()
-                    .iter()
-                    .map(|value| value.get_name().to_owned())
-                    .collect(),
-            })
-        })
-        .collect()
+    let command = ProjectArgs::command();
+    command.get_arguments().filter_map(|arg| describe(arg, !is_everywhere(arg))).collect()
+}
+
+/// `None` of what is no flag with a value.
+fn describe(arg: &Arg, needs_project: bool) -> Option<Flag> {
+    let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+    let values = arg.get_possible_values();
+    Some(Flag {
+        name: arg.get_long()?.to_owned(),
+        env: arg.get_env().map(text)?,
+        default: arg.get_default_values().first().map(|default| text(default)),
+        help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
+        value_name: arg.get_value_names()?.first()?.to_string(),
+        is_switch: arg.is_require_equals_set(),
+        is_repeatable: is_repeatable(arg),
+        needs_project,
+        possible_values: values.iter().map(|value| value.get_name().to_owned()).collect(),
+    })
 }
 
 /// Whether a flag's variable and setting hold a list.

@@ -16,6 +16,7 @@ use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Args;
+use crate::cli::consumer::Consume;
 use crate::recycle::Recycling;
 use crate::termination::TerminationLog;
 use crate::values::{
@@ -24,6 +25,8 @@ use crate::values::{
 
 /// How long to go on accepting after SIGTERM in a pod: endpoints are withdrawn meanwhile.
 const DRAIN_DELAY_KUBERNETES: Duration = Duration::from_secs(5);
+/// Where a consumer's probes are answered: where those of a server at its default port are.
+const CONSUMER_PROBE_PORT: u16 = 8001;
 /// What the control process and the accept queues may need besides the two periods.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
 
@@ -43,6 +46,34 @@ pub enum ConfigError {
         /// Their path.
         path: String,
     },
+    /// A consumer is not told where its broker is.
+    #[error(
+        "The amqp {what} must not be empty: set AMQP_{} in the environment or in the settings, or \
+         give --amqp-{what}", what.to_uppercase()
+    )]
+    NoBroker {
+        /// `host` or `port`.
+        what: &'static str,
+    },
+}
+
+/// What a process that consumes messages runs with, instead of a listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerOptions {
+    /// The queue; empty: one that the broker names.
+    pub queue: String,
+    /// The exchange that it is bound to; empty: none.
+    pub exchange: String,
+    /// Where the broker is.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Its virtual host.
+    pub vhost: String,
+    /// Whether a lost broker is connected to again.
+    pub reconnect: bool,
+    /// How often a message that fails is given back to its queue.
+    pub redeliveries_max: usize,
 }
 
 /// Where probes are answered.
@@ -129,6 +160,15 @@ pub struct Config {
     pub termination_log: TerminationLog,
     /// Sentences to log as warnings at start.
     pub warnings: Vec<String>,
+    /// What is consumed; `None` where requests are served.
+    pub consumer: Option<ConsumerOptions>,
+}
+
+impl ConsumerOptions {
+    /// The broker's address, as in log lines: `host:5672/vhost`.
+    pub fn broker(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.vhost.trim_start_matches('/'))
+    }
 }
 
 impl Config {
@@ -200,6 +240,7 @@ impl Config {
             log_level: args.log_level,
             termination_log: TerminationLog::at(args.termination_log.clone()),
             warnings,
+            consumer: None,
         })
     }
 
@@ -212,6 +253,40 @@ impl Config {
     pub fn sendfile_mounts(&self) -> Vec<Mount> {
         let handed_out = |mount: &&Mount| mount.audience == Audience::Application;
         self.mounts.iter().filter(handed_out).cloned().collect()
+    }
+
+    /// The same for a consumer: one worker that listens nowhere. Its messages are in the broker's
+    /// hands, so there is nothing to wait for before it stops to take them.
+    ///
+    /// # Errors
+    /// When flags contradict each other, or no broker is named.
+    pub fn resolve_consumer(consume: &Consume, survey: &Survey) -> Result<Self, ConfigError> {
+        let Consume { consumer, args, debug } = consume;
+        let host = consumer.amqp_host.clone().filter(|host| !host.is_empty());
+        let options = ConsumerOptions {
+            queue: consumer.queue.clone(),
+            exchange: consumer.exchange.clone(),
+            host: host.ok_or(ConfigError::NoBroker { what: "host" })?,
+            port: consumer.amqp_port.ok_or(ConfigError::NoBroker { what: "port" })?,
+            vhost: consumer.amqp_vhost.clone(),
+            reconnect: consumer.reconnect,
+            redeliveries_max: consumer.max_redeliveries,
+        };
+        let args = Args {
+            workers: Workers::Count(NonZeroUsize::MIN),
+            threads: 1,
+            pin: Pin::Off,
+            io: Io::Epoll,
+            drain_delay: Some(Duration::ZERO),
+            request_timeout: consumer.message_timeout,
+            // The port that the probes' default follows is nobody's.
+            probe_port: Some(args.probe_port.unwrap_or(CONSUMER_PROBE_PORT)),
+            port: 0,
+            ..args.clone()
+        };
+        let mut config = Self::resolve(&args, survey)?;
+        config.verdict.wording.is_full = *debug;
+        Ok(Self { workers_max: NonZeroUsize::MIN, consumer: Some(options), ..config })
     }
 
     /// The CPU quotas that count as those of the server's start, in thousandths.
@@ -441,6 +516,25 @@ mod tests {
     fn a_lifetime_of_zero_has_no_end() {
         assert_eq!(resolved(&[]).verdict.requests_max, None);
         assert_eq!(resolved(&["--max-lifetime", "7"]).verdict.requests_max, Some(7));
+    }
+
+    #[test]
+    fn a_consumer_listens_for_probes_only_and_needs_a_broker() {
+        let consume = |argv: &[&str]| {
+            let argv = std::iter::once(&"test").chain(argv);
+            let argv: Vec<_> = argv.map(std::ffi::OsString::from).collect();
+            Config::resolve_consumer(&crate::usage::consumer(&argv, &[]).unwrap(), &survey())
+        };
+        let broker = ["--amqp-host=b", "--amqp-port=5672", "--message-timeout=9"];
+        let config = consume(&broker).unwrap();
+        assert_eq!(config.probe_port, ProbePort::Own(8001));
+        assert_eq!((config.workers.get(), config.workers_max.get()), (1, 1));
+        assert_eq!(config.verdict.request_timeout, Duration::from_secs(9));
+        let options = config.consumer.unwrap();
+        assert_eq!((options.vhost.as_str(), options.redeliveries_max), ("/", 1));
+        let error = consume(&broker[..1]).unwrap_err().to_string();
+        assert!(error.starts_with("The amqp port must not be empty: set AMQP_PORT"), "{error}");
+        assert_eq!(consume(&["--amqp-host="]).unwrap_err(), ConfigError::NoBroker { what: "host" });
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | 3 | workers died again and again before the server was ever ready |
 //! | 4 | stopped, but the grace period ran out: requests, or a command before the start, were cut |
 //! | 5 | a management command or a migration before the start failed |
+//! | 6 | the message broker was lost, or could not be reached (`consume` without `--reconnect`) |
 //! | 130 | ended at once by a second SIGINT |
 //! | 131 | ended at once by SIGQUIT |
 //! | 143 | ended at once by a second SIGTERM |
@@ -30,6 +31,8 @@ pub enum Exit {
     GraceExceeded = 4,
     /// What had to be done before the start failed.
     PreparationFailed = 5,
+    /// The message broker was lost, or could not be reached.
+    Disconnected = 6,
     /// Ended at once by a second SIGINT.
     Interrupted = 130,
     /// Ended at once by SIGQUIT.

@@ -2,14 +2,18 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use hurricane_http::Limits;
 use hurricane_scoreboard::Scoreboard;
 use socket2::Socket;
 
+use crate::access::AccessLog;
 use crate::child::{Body, Failure, run_and_report};
+use crate::config::Config;
+use crate::page::Scrape;
 use crate::process;
 
 /// What a forked process is for.
@@ -62,6 +66,33 @@ pub struct Forking {
     pub flush: Box<dyn Fn()>,
     /// Ends the child: flushes what the runtime holds back, then `_exit`s. Never returns.
     pub exit: Box<dyn Fn(i32) -> Infallible>,
+}
+
+/// What an application is made from, on the worker that will call it.
+#[derive(Clone)]
+pub struct WorkerContext {
+    /// Which worker this is, from 0.
+    pub index: usize,
+    /// The scoreboard.
+    pub board: Scoreboard,
+    /// The worker's slot of it.
+    pub slot: usize,
+    /// Of a worker process: the file that the stacks of its threads go to on [`crate::stack_signal`]
+    /// (and when it crashes). A handler that writes them ends by calling the one that was
+    /// there before it. Open as long as the process lives.
+    pub stacks: Option<RawFd>,
+    /// Limits of connections and requests.
+    pub limits: Limits,
+    /// Application threads that the worker may have.
+    pub threads: usize,
+    /// Where lines about answers go: those of an application that writes itself are its own to
+    /// write.
+    pub access: AccessLog,
+    /// To be asked before the application where it is there, on a thread that may wait: probes
+    /// share the application's port, and the service has metrics of its own.
+    pub scrape: Option<Scrape>,
+    /// Everything else.
+    pub config: Arc<Config>,
 }
 
 /// What a service does before its first worker starts.

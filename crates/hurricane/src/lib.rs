@@ -43,6 +43,7 @@ mod backoff;
 mod child;
 mod cli;
 mod config;
+mod consumer;
 mod debugging;
 mod development;
 mod examination;
@@ -73,15 +74,17 @@ mod values;
 mod watch;
 
 pub use access::{AccessLog, Handover, Heard, Line, Severity};
+pub use cli::consumer::{Consume, ConsumerArgs, consumer_flags};
 pub use cli::{Args, Flag, ProjectArgs, Surroundings, flags};
-pub use config::{Config, ConfigError, ProbePort};
+pub use config::{Config, ConfigError, ConsumerOptions, ProbePort};
+pub use consumer::{Consumer, ConsumerEnd};
 pub use debugging::DebuggingArgs;
 pub use development::Development;
 pub use examination::stacks::stack_signal;
 pub use exit::Exit;
 pub use file_args::{DirectoryMount, FileArgs, ProjectFileArgs, ProjectMount};
 pub use last_words::last_words;
-pub use launch::{ChildRole, Forking, Load, Preparation, Prepare};
+pub use launch::{ChildRole, Forking, Load, Preparation, Prepare, WorkerContext};
 pub use loading::{heed_signals, release_signals};
 pub use logging::{ExtraLayer, Logging};
 pub use metrics_args::MetricsArgs;
@@ -92,9 +95,9 @@ pub use recycle::{Recycling, WorkerMemory};
 pub use reload::changes::{Place, Watched};
 pub use reload::errand;
 pub use reload::program::{Program, remember_origin};
-pub use server::{Entrance, Server, WorkerContext, keep};
+pub use server::{Entrance, Server, keep};
 pub use termination::TerminationLog;
-pub use usage::{Asked, Compress, Refusal, Serve, console, parse, project};
+pub use usage::{Asked, Compress, Refusal, Serve, console, consumer, parse, project};
 pub use values::{
     AccessLogValue, Compat, DrainReadinessValue, Interface, Io, LogFormat, LogLevel,
     ManagementCommand, Pin, WORKERS_MAX, Workers,
@@ -135,5 +138,13 @@ impl Config {
     pub fn of_this_process(args: &Args) -> Result<Self, Refusal> {
         let survey = hurricane_cpu::Survey::of_this_process();
         Self::resolve(args, &survey).map_err(|error| Refusal::Usage(error.to_string()))
+    }
+
+    /// The same for a consumer of messages.
+    ///
+    /// # Errors
+    /// When flags contradict each other, or no broker is named.
+    pub fn of_this_consumer(consume: &Consume) -> Result<Self, ConfigError> {
+        Self::resolve_consumer(consume, &hurricane_cpu::Survey::of_this_process())
     }
 }

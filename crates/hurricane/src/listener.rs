@@ -114,11 +114,16 @@ enum Door {
     File(Option<SocketFile>),
     /// The service manager keeps the socket, and what comes is for the next server: not at all.
     Inherited,
+    /// There is none.
+    None,
 }
 
 impl Listeners {
     /// Binds everything that `config` asks for, but for what a service manager has `passed`.
     pub(crate) fn bind(config: &Config, passed: Passed) -> Result<(Self, Bound), ListenError> {
+        if config.consumer.is_some() {
+            return Self::without_application(config, passed);
+        }
         let mut without_ipv6 = false;
         let (first, door) = match (passed.app, &config.uds) {
             (Some(_), Some(_)) => return Err(ActivationError::Twice.into()),
@@ -143,11 +148,24 @@ impl Listeners {
         Ok((listeners, Bound { workers, probe }))
     }
 
+    /// For a consumer: the probe port is all.
+    fn without_application(config: &Config, passed: Passed) -> Result<(Self, Bound), ListenError> {
+        if passed.app.is_some() {
+            tracing::warn!("a consumer leaves the socket of the service manager unused");
+        }
+        let (app, backlog) = (Endpoint::Nowhere, config.backlog);
+        let mut listeners =
+            Self { backlog, app, probes: None, without_ipv6: false, door: Door::None };
+        let probe = listeners.bind_probe(config, passed.probe)?;
+        Ok((listeners, Bound { workers: Vec::new(), probe }))
+    }
+
     /// What an earlier image of this process listens on.
     pub(crate) fn adopt(config: &Config, listening: &Listening) -> Self {
         let Listening { app, probes, is_inherited, .. } = listening.clone();
         let door = match &app {
             Endpoint::Tcp(_) if !is_inherited => Door::Group,
+            Endpoint::Nowhere => Door::None,
             Endpoint::Unix(path) if !is_inherited => Door::File(SocketFile::at(path).ok()),
             _ => Door::Inherited,
         };
@@ -189,6 +207,11 @@ impl Listeners {
         Ok(probe)
     }
 
+    /// Where the application is served and probes are answered.
+    pub(crate) fn addresses(&self) -> (&Endpoint, Option<&Endpoint>) {
+        (&self.app, self.probes.as_ref())
+    }
+
     /// A listener for one more worker. `other`: any of those that are there.
     pub(crate) fn another(&self, other: &Socket) -> Result<Socket, ListenError> {
         match self.app {
@@ -204,6 +227,11 @@ impl Listeners {
         matches!(self.door, Door::Inherited)
     }
 
+    /// Whether workers have sockets to accept from at all.
+    pub(crate) fn has_application(&self) -> bool {
+        !matches!(self.door, Door::None)
+    }
+
     /// Whether all workers accept from the same socket.
     pub(crate) fn is_shared(&self) -> bool {
         !matches!(self.door, Door::Group)
@@ -215,7 +243,7 @@ impl Listeners {
         match &self.door {
             Door::Group => close_door(listener),
             Door::File(file) => file.iter().for_each(SocketFile::remove),
-            Door::Inherited => {}
+            Door::Inherited | Door::None => {}
         }
     }
 }

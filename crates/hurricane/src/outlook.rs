@@ -8,9 +8,10 @@ use hurricane_worker::{IoChoice, prove_ring};
 use serde_json::{Value, json};
 
 use crate::announcement::Announcement;
-use crate::config::{Config, ProbePort};
+use crate::config::{Config, ConsumerOptions, ProbePort};
 use crate::listener::endpoint::Endpoint;
 use crate::process;
+use crate::server::Entrance;
 
 /// Which engine the workers will find, and why.
 #[derive(Debug)]
@@ -29,7 +30,12 @@ pub(crate) enum OutlookError {
 }
 
 /// Tries out io_uring in a process of its own, so that the supervisor never makes a ring.
-pub(crate) fn engine_outlook(io: IoChoice) -> Result<Outlook, OutlookError> {
+pub(crate) fn engine_outlook(config: &Config) -> Result<Outlook, OutlookError> {
+    if config.consumer.is_some() {
+        let reason = "a consumer has no connections to serve".into();
+        return Ok(Outlook { engine: Engine::Unknown, reason });
+    }
+    let io = config.io;
     if io == IoChoice::Epoll {
         return Ok(Outlook { engine: Engine::Epoll, reason: "--io epoll".into() });
     }
@@ -45,6 +51,14 @@ pub(crate) fn engine_outlook(io: IoChoice) -> Result<Outlook, OutlookError> {
     }
 }
 
+/// Publishes how the application is entered.
+pub(crate) fn note_entrance(board: &Scoreboard, entrance: Option<&Entrance>) {
+    if let Some((interface, reason)) = entrance.and_then(|entrance| entrance()) {
+        board.server().interface().set(interface);
+        board.server().interface_reason().set(&reason);
+    }
+}
+
 /// The start line.
 pub(crate) fn log_start(
     config: &Config,
@@ -52,6 +66,9 @@ pub(crate) fn log_start(
     (app, probes): (&Endpoint, Option<&Endpoint>),
     board: &Scoreboard,
 ) {
+    if let Some(consumer) = &config.consumer {
+        return log_consumer(consumer, probes);
+    }
     let engines: Vec<Engine> = board.read_workers().iter().map(|slot| slot.engine).collect();
     let (engine, reason) = match engines.iter().find(|engine| **engine != outlook.engine) {
         None => (outlook.engine, outlook.reason.as_str()),
@@ -76,6 +93,18 @@ pub(crate) fn log_start(
     );
 }
 
+fn log_consumer(consumer: &ConsumerOptions, probes: Option<&Endpoint>) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        queue = consumer.queue,
+        exchange = consumer.exchange,
+        broker = %consumer.broker(),
+        reconnect = consumer.reconnect,
+        probes = probes.map_or_else(|| "off".to_owned(), ToString::to_string),
+        "consuming"
+    );
+}
+
 /// The static part of `/status`.
 pub(crate) fn status(
     config: &Config,
@@ -96,6 +125,13 @@ pub(crate) fn status(
         "engine_reason": outlook.reason,
         "pinned": config.pin.is_pinned(),
         "pin_reason": config.pin.reason,
+        "consumer": config.consumer.as_ref().map(|consumer| json!({
+            "broker": consumer.broker(),
+            "queue": consumer.queue,
+            "exchange": consumer.exchange,
+            "reconnect": consumer.reconnect,
+            "max_redeliveries": consumer.redeliveries_max,
+        })),
     })
 }
 

@@ -4,34 +4,35 @@ mod children;
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::RawFd;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hurricane_control::{Check, ControlOptions, OwnWebhooks, PageOptions};
 use hurricane_files::Mount;
-use hurricane_http::{Answered, Application, Limits};
+use hurricane_http::{Answered, Application};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{Logged, Reserved, WorkerOptions};
 use serde_json::Value;
 
-use self::children::{run_control, run_worker, wants_control};
+use self::children::{introduce, run_control, run_worker, wants_control};
 use crate::access::{AccessLog, Line};
 use crate::child::{Failure, with_causes};
 use crate::config::{Config, ProbePort};
+use crate::consumer::{self, Consumer};
 use crate::development::{Development, Renewal};
 use crate::examination::stacks::stack_signal;
 use crate::exit::Exit;
 use crate::file_args::LateMounts;
 use crate::last_words::LastWords;
-use crate::launch::{ChildRole, Forking, Launcher, Load, Preparation, Station};
+use crate::launch::{ChildRole, Forking, Launcher, Load, Preparation, Station, WorkerContext};
 use crate::listener::activation::Passed;
-use crate::listener::endpoint::Endpoint;
 use crate::listener::{ListenError, Listeners};
 use crate::logging::Logging;
 use crate::notify;
 use crate::outlook::{
-    Outlook, OutlookError, announce_outlook, announce_start, engine_outlook, log_start, status,
+    Outlook, OutlookError, announce_outlook, announce_start, engine_outlook, log_start,
+    note_entrance, status,
 };
 use crate::page::{self, ProjectPart, Scrape};
 use crate::process;
@@ -46,37 +47,10 @@ use crate::values::AccessLogValue;
 /// How long a process that ends may still write lines about answers.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// What an application is made from, on the worker that will call it.
-#[derive(Clone)]
-pub struct WorkerContext {
-    /// Which worker this is, from 0.
-    pub index: usize,
-    /// The scoreboard.
-    pub board: Scoreboard,
-    /// The worker's slot of it.
-    pub slot: usize,
-    /// Of a worker process: the file that the stacks of its threads go to on [`stack_signal`]
-    /// (and when it crashes). A handler that writes them ends by calling the one that was
-    /// there before it. Open as long as the process lives.
-    pub stacks: Option<RawFd>,
-    /// Limits of connections and requests.
-    pub limits: Limits,
-    /// Application threads that the worker may have.
-    pub threads: usize,
-    /// Where lines about answers go: those of an application that writes itself are its own to
-    /// write.
-    pub access: AccessLog,
-    /// To be asked before the application where it is there, on a thread that may wait: probes
-    /// share the application's port, and the service has metrics of its own.
-    pub scrape: Option<Scrape>,
-    /// Everything else.
-    pub config: Arc<Config>,
-}
-
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-enum StartError {
+pub(crate) enum StartError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
@@ -210,6 +184,30 @@ impl Server {
         checks: impl Fn() -> Vec<Check> + 'static,
         make: impl Fn(WorkerContext) -> A + 'static,
     ) -> Exit {
+        let work = move |parts: &Parts, seat, station| run_worker(parts, seat, station, &make);
+        self.run_processes(forking, preparation, checks, work)
+    }
+
+    /// Consumes messages until a signal ends it, or the broker is lost and `config.consumer` does
+    /// not want it back. The consumer is a process forked from this one, made by `make` in it.
+    pub fn run_consumer(
+        self,
+        forking: Forking,
+        checks: impl Fn() -> Vec<Check> + 'static,
+        make: impl Fn(WorkerContext) -> Consumer + 'static,
+    ) -> Exit {
+        self.run_processes(forking, None, checks, move |parts: &Parts, seat, station| {
+            consumer::run(introduce(parts, seat, station.stacks), &station.orders, &make)
+        })
+    }
+
+    fn run_processes(
+        self,
+        forking: Forking,
+        preparation: Option<Preparation>,
+        checks: impl Fn() -> Vec<Check> + 'static,
+        live: impl Fn(&Parts, (usize, usize), Station) -> Result<(), Failure> + 'static,
+    ) -> Exit {
         let (registered, own_webhooks) = (self.checks, self.own_webhooks);
         let project = self.project;
         let (prepare, load) = preparation.map(|it| (it.run, it.load)).unzip();
@@ -219,9 +217,7 @@ impl Server {
         start(self.config, renewal, (load, self.access), self.entrance.as_ref(), |parts| {
             let parts = Parts { late_mounts, ..parts.clone() }.with(&project);
             let work = move |role, station| match role {
-                ChildRole::Worker { worker, slot } => {
-                    run_worker(&parts, (worker, slot), station, &make)
-                }
+                ChildRole::Worker { worker, slot } => live(&parts, (worker, slot), station),
                 ChildRole::Control => {
                     let checks = [registered.clone(), checks()].concat();
                     run_control(&parts, checks, own_webhooks(), station)
@@ -261,8 +257,8 @@ impl Parts {
         listeners: &Listeners,
         access: AccessLog,
     ) -> Self {
-        let status = status(&config, outlook, addresses(listeners));
-        let page = page::page(&config, addresses(listeners));
+        let status = status(&config, outlook, listeners.addresses());
+        let page = page::page(&config, listeners.addresses());
         let (shares_listener, config) = (listeners.is_shared(), Arc::new(config));
         Self { config, board, shares_listener, status, access, late_mounts: None, page }
     }
@@ -290,7 +286,7 @@ fn start(
     let is_reload = errand::is_trial() || errand::is_succession();
     let last_words = if is_reload { LastWords::of_reload(&config) } else { LastWords::of(&config) };
     // Found out first: it is the last thing that may fail in a reload.
-    let outlook = match engine_outlook(config.io) {
+    let outlook = match engine_outlook(&config) {
         Ok(outlook) => outlook,
         Err(error) => return failed(&error.into(), &last_words),
     };
@@ -346,19 +342,25 @@ fn supervise(
         tracing::warn!("this host has no IPv6; listening on 0.0.0.0 only");
     }
     let board = Scoreboard::new(config.workers_max.get())?;
-    let addresses = addresses(&listeners);
+    let addresses = listeners.addresses();
     let parts = Parts::new(config, board, outlook, &listeners, access);
     let config = &*parts.config;
     announce_outlook(config, addresses);
     let launcher = launcher(&parts);
-    let seats = bound.workers.into_iter().map(Seat::new).collect();
+    let seats = match config.consumer {
+        None => bound.workers.into_iter().map(|listener| Seat::new(Some(listener))).collect(),
+        Some(_) => vec![Seat::new(None)],
+    };
     let control = ControlSeat::new(wants_control(config), bound.probe);
     notify::status(if load.is_some() { "preparing" } else { "starting workers" });
     let on_ready = |board: &Scoreboard| {
         note_entrance(board, entrance);
         announce_start(config, addresses.0, board);
         log_start(config, outlook, addresses, board);
-        notify::ready(&format!("{} workers serve {}", config.workers, addresses.0));
+        notify::ready(&match config.consumer {
+            None => format!("{} workers serve {}", config.workers, addresses.0),
+            Some(_) => "consuming".to_owned(),
+        });
     };
     let mut supervisor = Supervisor::new(
         config,
@@ -426,17 +428,4 @@ pub fn keep() -> Exit {
     let received = (received, AccessLog::default());
     let ended = go_on(config, &outlook, renewal, None, received, |_| Launcher::Nothing);
     end(ended, &last_words)
-}
-
-/// Publishes how the application is entered.
-fn note_entrance(board: &Scoreboard, entrance: Option<&Entrance>) {
-    if let Some((interface, reason)) = entrance.and_then(|entrance| entrance()) {
-        board.server().interface().set(interface);
-        board.server().interface_reason().set(&reason);
-    }
-}
-
-/// Where the application is served and probes are answered.
-fn addresses(listeners: &Listeners) -> (&Endpoint, Option<&Endpoint>) {
-    (&listeners.app, listeners.probes.as_ref())
 }

@@ -257,14 +257,14 @@ impl<'a> Supervisor<'a> {
 
     /// Starts a worker of this seat in that slot of the scoreboard.
     fn start_in(&mut self, worker: usize, slot: usize) -> io::Result<Placed> {
-        let Some(listener) = &self.seats[worker].listener else {
+        let listener = self.seats[worker].listener.as_ref().map(Socket::try_clone).transpose()?;
+        if listener.is_none() && self.listeners.has_application() {
             return Err(io::Error::other("the server does not accept any more"));
-        };
-        let listener = listener.try_clone()?;
+        }
         if let Some(slot) = self.board.slot(slot) {
             slot.begin(Monotonic::now());
         }
-        let started = self.start(ChildRole::Worker { worker, slot }, Some(listener));
+        let started = self.start(ChildRole::Worker { worker, slot }, listener);
         if started.is_err()
             && let Some(slot) = self.board.slot(slot)
         {

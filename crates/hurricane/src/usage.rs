@@ -11,6 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::cli::consumer::{Consume, ConsumerArgs, command_line, shared_words};
 use crate::cli::{ABOUT, Args, ProjectArgs, Surroundings, flags, is_repeatable};
 use crate::exit::Exit;
 use crate::healthcheck;
@@ -147,6 +148,24 @@ pub fn project(argv: &[OsString], settings: &[(String, String)]) -> Result<Proje
         );
     }
     Ok(ProjectArgs { args: Args { surroundings, ..given.args }, ..given })
+}
+
+/// Parses the flags of `manage.py consume`, as [`parse`] does.
+///
+/// # Errors
+/// As [`parse`].
+pub fn consumer(argv: &[OsString], settings: &[(String, String)]) -> Result<Consume, Refusal> {
+    let sources = Sources { settings, environment: &|name| std::env::var_os(name) };
+    consumer_from(&sources, argv)
+}
+
+fn consumer_from(sources: &Sources<'_>, argv: &[OsString]) -> Result<Consume, Refusal> {
+    let (matches, surroundings) = sources.resolve(command_line(), argv)?;
+    let consumer = ConsumerArgs::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
+    let shared = ProjectArgs::try_parse_from(shared_words(&matches));
+    let ProjectArgs { args, development, .. } = shared.map_err(|error| render(&error, &[]))?;
+    let debug = development.debug;
+    Ok(Consume { consumer, args: Args { surroundings, ..args }, debug })
 }
 
 /// Parses the command line of a native service's binary: flags, or `healthcheck`.
@@ -311,9 +330,10 @@ impl Sources<'_> {
                 }
             };
             if setting.is_none() && is_service_link(&value) {
+                let service = variable.split('_').next().unwrap_or_default().to_lowercase();
                 warnings.push(format!(
                     "ignored variable {variable}: Kubernetes made it of a Service named \
-                     hurricane; rename the Service or set enableServiceLinks: false"
+                     {service}; rename the Service or set enableServiceLinks: false"
                 ));
                 continue;
             }
@@ -623,6 +643,48 @@ mod tests {
                  --no-input'"
                     .to_owned()
             )
+        );
+    }
+
+    #[test]
+    fn a_consumer_takes_the_broker_from_flags_settings_and_variables() {
+        let consumer = |argv: &[&str], settings: &[(&str, &str)]| {
+            let argv: Vec<OsString> =
+                std::iter::once(&"test").chain(argv).map(OsString::from).collect();
+            let settings: Vec<(String, String)> =
+                settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let environment = |name: &str| {
+                let found = match name {
+                    "AMQP_HOST" => "variable",
+                    "AMQP_PORT" => "tcp://10.0.0.1:5672",
+                    "HURRICANE_MAX_LIFETIME" => "7",
+                    _ => return None,
+                };
+                Some(found.into())
+            };
+            let sources = Sources { settings: &settings, environment: &environment };
+            consumer_from(&sources, &argv)
+        };
+        let host = |argv: &[&str], settings: &[(&str, &str)]| {
+            consumer(argv, settings).unwrap().consumer.amqp_host.unwrap()
+        };
+        let settings = [("AMQP_HOST", "setting")];
+        assert_eq!(host(&[], &[]), "variable");
+        assert_eq!(host(&[], &settings), "setting");
+        assert_eq!(host(&["--amqp-host", "typed"], &settings), "typed");
+        let given = consumer(&["--probe-port=9"], &[("AMQP_VHOST", "/shop")]).unwrap();
+        assert_eq!((given.args.probe_port, given.args.max_lifetime), (Some(9), 7));
+        assert_eq!(given.consumer.amqp_vhost, "/shop");
+        assert_eq!(given.consumer.amqp_port, None);
+        assert!(given.args.surroundings.warnings[0].contains("a Service named amqp"));
+        let refused = |argv| match consumer(argv, &[]).unwrap_err() {
+            Refusal::Usage(sentence) => sentence,
+            other => panic!("{other:?}"),
+        };
+        assert!(refused(&["--workers", "2"]).starts_with("unknown flag '--workers'"));
+        assert_eq!(
+            refused(&["--probe-port=x"]),
+            "--probe-port cannot be 'x': expected a port from 0 (the kernel chooses) to 65535"
         );
     }
 

@@ -195,6 +195,11 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "a port from 0 (the kernel chooses) to 65535".to_owned())
 }
 
+/// A TCP port that another process listens on.
+pub(crate) fn amqp_port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "a port from 1 to 65535".to_owned())
+}
+
 /// `5`, `5s`, `500ms`, `1.5`, `2m`, `1h` within `allowed`.
 pub(crate) fn duration(
     allowed: RangeInclusive<Duration>,

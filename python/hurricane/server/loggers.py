@@ -63,9 +63,9 @@ class Lines(logging.Handler):
         self.take(record.levelno, self.format(record))
 
 
-def send_to(take: Callable[[int, str], None] | None) -> None:
-    """Gives the lines of ``logger`` to ``take`` alone; to Python's handlers without it."""
+def send_to(take: Callable[[int, str], None] | None, whose: Any = logger) -> None:  # noqa: ANN401
+    """Gives the lines of a logger to ``take`` alone; to Python's handlers without it."""
     if take is not None and not STRUCTLOG_ENABLED:
-        logger.handlers = [Lines(take)]
-        logger.propagate = False
-        logger.setLevel(logging.INFO)
+        whose.handlers = [Lines(take)]
+        whose.propagate = False
+        whose.setLevel(logging.INFO)

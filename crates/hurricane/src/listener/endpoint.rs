@@ -15,6 +15,8 @@ pub(crate) enum Endpoint {
     Tcp(SocketAddr),
     /// The socket's file; empty when it has none.
     Unix(PathBuf),
+    /// No socket: a consumer serves nobody.
+    Nowhere,
 }
 
 impl Endpoint {
@@ -30,7 +32,7 @@ impl Endpoint {
     pub(crate) fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Nowhere => None,
         }
     }
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Nowhere => f.write_str("nowhere"),
         }
     }
 }

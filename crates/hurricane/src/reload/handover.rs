@@ -100,7 +100,8 @@ pub(crate) struct BoardNote {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SeatNote {
-    pub(crate) listener: RawFd,
+    /// None of a consumer.
+    pub(crate) listener: Option<RawFd>,
     pub(crate) worker: Option<PlacedNote>,
     pub(crate) backoff: Backoff,
     pub(crate) was_ready: bool,
@@ -230,7 +231,8 @@ impl Handover {
         let leaving = self.leaving.iter().map(|leaving| &leaving.placed);
         let workers = seated.chain(leaving).map(|placed| &placed.child);
         let children = workers.chain(&self.control.child).flat_map(ChildNote::descriptors);
-        let listeners = self.seats.iter().map(|seat| seat.listener).chain(self.control.listener);
+        let listeners =
+            self.seats.iter().filter_map(|seat| seat.listener).chain(self.control.listener);
         children.chain(listeners).chain([self.board.memory]).collect()
     }
 

@@ -12,10 +12,7 @@ pub(super) fn run_worker<A: Application>(
     let Station { listener: Some(listener), orders, pin, stacks } = station else {
         return Err(Failure::Other("a worker was started without a listener".into()));
     };
-    if let Some(slot) = parts.board.slot(slot) {
-        slot.set_pid(process::id());
-        slot.running_requests().set_loop(process::pthread());
-    }
+    let context = introduce(parts, (index, slot), stacks);
     let config = &parts.config;
     let late_mounts = parts.late_mounts.as_ref().map(|late| late()).unwrap_or_default();
     let options = WorkerOptions {
@@ -28,7 +25,24 @@ pub(super) fn run_worker<A: Application>(
         logs_reserved: config.log_probes,
         mounts: [config.mounts.clone(), late_mounts].concat(),
     };
-    let context = WorkerContext {
+    let application = || make(context);
+    let ended = hurricane_worker::run(options, listener, &parts.board, slot, orders, application);
+    parts.access.flush(LAST_LINES);
+    ended.map_err(Failure::from)
+}
+
+/// Puts this process, or thread, into its slot.
+pub(super) fn introduce(
+    parts: &Parts,
+    (index, slot): (usize, usize),
+    stacks: Option<OwnedFd>,
+) -> WorkerContext {
+    if let Some(slot) = parts.board.slot(slot) {
+        slot.set_pid(process::id());
+        slot.running_requests().set_loop(process::pthread());
+    }
+    let config = &parts.config;
+    WorkerContext {
         index,
         board: parts.board.clone(),
         slot,
@@ -38,11 +52,7 @@ pub(super) fn run_worker<A: Application>(
         access: parts.access.clone(),
         scrape: parts.scrape().filter(|_| parts.page.project.is_some()),
         config: Arc::clone(config),
-    };
-    let application = || make(context);
-    let ended = hurricane_worker::run(options, listener, &parts.board, slot, orders, application);
-    parts.access.flush(LAST_LINES);
-    ended.map_err(Failure::from)
+    }
 }
 
 /// Takes what was answered where no line about it may wait; lines that are dropped are counted in

@@ -54,6 +54,7 @@ impl Supervisor<'_> {
             let seat = &self.seats[index];
             // Connections may wait in the queue of a worker that has just died.
             let may_start = self.preparing.is_none() && self.verdict.is_none();
+            let may_start = may_start && self.listeners.has_application();
             if seat.worker.is_none() && !seat.backoff.is_crash_loop() && may_start {
                 self.start_worker(index);
             }

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use hurricane_scoreboard::{Monotonic, Phase, Replaced, SlotReading, WorkerState};
+use hurricane_scoreboard::{Monotonic, Phase, Replaced, SlotReading};
 
 use crate::child::{Child, Failure};
 use crate::examination::Remains;
 use crate::exit::Exit;
 use crate::process::{self, How};
 use crate::supervisor::seat::Placed;
-use crate::supervisor::{Supervisor, TICK_MAX};
+use crate::supervisor::{End, Supervisor, TICK_MAX};
 use crate::watch::{Judgement, judge};
 
 impl Supervisor<'_> {
@@ -93,18 +93,15 @@ impl Supervisor<'_> {
         let reading = slot.read();
         let Remains { requests, stacks } = child.remains(slot, how);
         slot.vacate();
-        self.seats[index].was_ready |= !reading.heartbeat.is_never();
+        self.seats[index].was_ready |= reading.has_started();
         let ended_well = failure.is_none() && how.is_none_or(|how| how == How::Exited(0));
         if ended_well && !self.stop.accepts() {
             return;
         }
-        let refused = matches!(failure, Some(Failure::RingRefused(_)));
-        let cause = cause_of(failure, how);
-        if refused && !self.is_ready() {
-            // No other start would go better.
-            tracing::error!("{cause}");
-            return self.fail(Exit::Failed, cause);
+        if self.ends_all(failure.as_ref()) {
+            return;
         }
+        let cause = cause_of(failure, how);
         let (pid, lived) = (child.pid(), child.lived());
         let (running, queued) = (reading.running, reading.queued);
         if !self.stop.accepts() {
@@ -157,6 +154,35 @@ impl Supervisor<'_> {
         self.give_up_if_hopeless(index, &cause);
     }
 
+    /// Ends the server where no other start of a worker would go better; says whether it does.
+    fn ends_all(&mut self, failure: Option<&Failure>) -> bool {
+        match failure {
+            Some(Failure::RingRefused(cause)) if !self.is_ready() => {
+                tracing::error!("{cause}");
+                self.fail(Exit::Failed, cause.clone());
+            }
+            Some(Failure::Disconnected(cause)) if self.stop.accepts() => {
+                tracing::error!("{cause}");
+                self.end_disconnected(cause.clone());
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Ends a consumer that has lost its broker and is not to wait for it: in order, because
+    /// nothing is under way.
+    fn end_disconnected(&mut self, reason: String) {
+        if !self.is_ready() {
+            return self.fail(Exit::Disconnected, reason);
+        }
+        let server = self.board.server();
+        server.failure().set(&reason);
+        server.set_phase(Phase::Stopping);
+        self.verdict = Some(End { exit: Exit::Disconnected, reason });
+        self.stop.ask(false);
+    }
+
     /// Ends a server whose workers die before it was ever ready: no probe would ever succeed.
     pub(super) fn give_up_if_hopeless(&mut self, index: usize, cause: &str) {
         let seat = &self.seats[index];
@@ -193,14 +219,15 @@ impl Supervisor<'_> {
         }
         self.last_look = instant;
         let slots = self.board.read_workers();
-        if !self.is_ready() && !self.stop.has_begun() && slots.iter().all(has_beaten) {
+        if !self.is_ready() && !self.stop.has_begun() && slots.iter().all(SlotReading::has_started)
+        {
             self.board.server().set_startup_finished(now);
             self.board.server().set_phase(Phase::Serving);
             (self.on_ready)(self.board);
         }
         for seat in &mut self.seats {
             let Some(Placed { slot, child }) = &seat.worker else { continue };
-            seat.was_ready |= self.board.slot(*slot).is_some_and(|slot| has_beaten(&slot.read()));
+            seat.was_ready |= self.board.slot(*slot).is_some_and(|slot| slot.read().has_started());
             seat.backoff.lives(child.lived());
         }
         // A worker that was added and does not come up takes nothing from those that serve.
@@ -259,10 +286,6 @@ impl Supervisor<'_> {
         );
         child.pid().into_iter().for_each(process::end_at_once);
     }
-}
-
-pub(super) fn has_beaten(slot: &SlotReading) -> bool {
-    slot.state != WorkerState::Vacant && !slot.heartbeat.is_never()
 }
 
 /// Why a child ended, in a few words: what it said, else what the kernel says.

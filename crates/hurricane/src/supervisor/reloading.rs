@@ -249,7 +249,7 @@ impl Supervisor<'_> {
             io::Result::Ok(PlacedNote { slot: placed.slot, child })
         };
         let seat = |seat: &Seat| {
-            let listener = seat.listener.as_ref().ok_or_else(threads)?.as_raw_fd();
+            let listener = seat.listener.as_ref().map(AsRawFd::as_raw_fd);
             let worker = seat.worker.as_ref().map(placed).transpose()?;
             let (backoff, was_ready) = (seat.backoff, seat.was_ready);
             io::Result::Ok(SeatNote { listener, worker, backoff, was_ready })
@@ -391,7 +391,11 @@ impl Seat {
     /// The seats of the image before, still without their workers.
     pub(crate) fn all_of(received: &Received) -> io::Result<Vec<Self>> {
         let seats = received.handover.seats.iter();
-        seats.map(|note| Ok(Self::new(received.descriptor(note.listener)?.into()))).collect()
+        let seat = |note: &SeatNote| {
+            let listener = note.listener.map(|number| received.descriptor(number)).transpose()?;
+            Ok(Self::new(listener.map(Into::into)))
+        };
+        seats.map(seat).collect()
     }
 }
 

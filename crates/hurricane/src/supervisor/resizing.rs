@@ -99,7 +99,7 @@ impl Supervisor<'_> {
             };
             match self.listeners.another(first) {
                 Ok(listener) => {
-                    self.seats.push(Seat::new(listener));
+                    self.seats.push(Seat::new(Some(listener)));
                     self.start_worker(index);
                 }
                 Err(error) => {

@@ -13,7 +13,7 @@ use crate::child::Order;
 use crate::examination::Remains;
 use crate::process::{self, How};
 use crate::supervisor::Supervisor;
-use crate::supervisor::mending::{cause_of, has_beaten};
+use crate::supervisor::mending::cause_of;
 use crate::supervisor::seat::{Leaving, Placed};
 use crate::watch::{Judgement, judge};
 
@@ -88,7 +88,7 @@ impl Supervisor<'_> {
         let Some(successor) = &self.seats[index].successor else { return };
         let Some(slot) = self.board.slot(successor.slot) else { return };
         let slot = slot.read();
-        if has_beaten(&slot) && slot.state == WorkerState::Serving {
+        if slot.has_started() && slot.state == WorkerState::Serving {
             return self.hand_over(index);
         }
         if let Judgement::Stalled(silence) = judge(&slot, &self.config.verdict, Monotonic::now()) {

@@ -18,7 +18,7 @@ pub(crate) struct Placed {
 
 /// A worker's place: its listener, and who serves there.
 pub(crate) struct Seat {
-    /// Kept until the server stops accepting.
+    /// Kept until the server stops accepting. A consumer has none.
     pub(super) listener: Option<Socket>,
     pub(super) worker: Option<Placed>,
     /// Starts beside the worker, to replace it; both accept from the same listener.
@@ -41,9 +41,9 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(listener: Socket) -> Self {
+    pub(crate) fn new(listener: Option<Socket>) -> Self {
         Self {
-            listener: Some(listener),
+            listener,
             worker: None,
             successor: None,
             wanted: None,

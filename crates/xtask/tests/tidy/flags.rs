@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use hurricane::{Flag, flags};
+use hurricane::{Flag, consumer_flags, flags};
 
 use crate::assert_none;
 use crate::tree::{root, sources_with};
@@ -25,7 +25,8 @@ fn the_flag_table_is_current() {
 
 #[test]
 fn tables_of_flags_name_only_flags_that_exist() {
-    let known: Vec<String> = flags().into_iter().map(|flag| format!("--{}", flag.name)).collect();
+    let all = flags().into_iter().chain(consumer_flags());
+    let known: Vec<String> = all.map(|flag| format!("--{}", flag.name)).collect();
     let mut breaches = Vec::new();
     for document in sources_with("md") {
         let rows = document.text.lines().filter_map(|line| line.strip_prefix("| `--"));
@@ -55,9 +56,30 @@ fn table() -> String {
          environment. Durations are seconds, or carry a unit: `500ms`, `5s`, `2m`, `1h`.\n\n\
          | flag | variable | default | meaning |\n|---|---|---|---|\n",
     );
-    for flag in flags() {
-        writeln!(text, "{}", row(&flag)).unwrap();
+    let of_servers = flags();
+    for flag in &of_servers {
+        writeln!(text, "{}", row(flag)).unwrap();
     }
+    let (shared, own): (Vec<Flag>, Vec<Flag>) = consumer_flags()
+        .into_iter()
+        .partition(|flag| of_servers.iter().any(|other| other.name == flag.name));
+    text.push_str(
+        "\n## Of `manage.py consume`\n\n\
+         `AMQP_USER` and `AMQP_PASSWORD` are settings or variables only, because everybody can \
+         read a command line.\n\n\
+         | flag | variable | default | meaning |\n|---|---|---|---|\n",
+    );
+    for flag in own {
+        writeln!(text, "{}", row(&Flag { needs_project: false, ..flag })).unwrap();
+    }
+    let shared: Vec<String> = shared.iter().map(|flag| format!("`--{}`", flag.name)).collect();
+    writeln!(
+        text,
+        "\nThese mean the same as above, where `--probe-port` is 8001 unless it is given, a worker \
+         is the consumer, and a request is a message: {}.",
+        shared.join(", ")
+    )
+    .unwrap();
     text
 }
 
@@ -70,7 +92,8 @@ fn row(flag: &Flag) -> String {
         (true, _) => format!("`--{}`", flag.name),
         (false, values) => format!("`--{} {}`", flag.name, values.replace('|', "\\|")),
     };
-    let default = flag.default.as_ref().map_or(String::new(), |value| format!("`{value}`"));
+    let default = flag.default.as_ref().filter(|value| !value.is_empty());
+    let default = default.map_or(String::new(), |value| format!("`{value}`"));
     let meaning = flag.help.replace('\n', " ").replace('|', "\\|");
     let whose = if flag.needs_project { "`manage.py serve` only: " } else { "" };
     format!("| {given} | `{}` | {default} | {whose}{meaning} |", flag.env)

@@ -110,6 +110,7 @@ def compress(directories: list[str], jobs: int) -> str:
 
 def say(level: int, text: str) -> None:
     """Writes a line of the server's own, of a level as in :mod:`logging`."""
+
 class Report:
     """Where a consumer says what it does. See ``hurricane.amqp.report``."""
 

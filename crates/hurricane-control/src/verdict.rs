@@ -5,14 +5,16 @@
 //! - Only readiness looks at queue, drain and readiness checks. Liveness fails for what a new
 //!   pod mends and the supervisor cannot.
 
+mod messages;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use self::messages::{disconnected, outlived};
 use hurricane_scoreboard::{
-    BrokerState, CheckReading, CheckStatus, Monotonic, Phase, Purpose, Scoreboard, SlotReading,
-    WorkerState,
+    CheckReading, CheckStatus, Monotonic, Phase, Purpose, Scoreboard, SlotReading, WorkerState,
 };
 
 /// What decides verdicts.
@@ -381,32 +383,6 @@ fn unready_worker(
     Some(unready(Subject::Worker(index), text))
 }
 
-/// A consumer that the broker sends nothing.
-fn disconnected(index: usize, worker: &SlotReading, now: Monotonic) -> Option<Reason> {
-    let consumption = worker.consumption.as_ref()?;
-    let lasts = match consumption.since.is_never() {
-        true => Duration::ZERO,
-        false => now.since(consumption.since),
-    };
-    match consumption.broker {
-        BrokerState::Consuming => None,
-        // Why is said as the server's phase, or the worker's state.
-        BrokerState::Ending => None,
-        BrokerState::Connecting | BrokerState::Connected | BrokerState::Lost => {
-            let text = format!(
-                "{} has not been consuming for {:.1} s: {}",
-                Named(index, worker),
-                lasts.as_secs_f64(),
-                match consumption.remark.as_str() {
-                    "" => "it is about to connect to the broker",
-                    remark => remark,
-                }
-            );
-            Some(unready(Subject::Worker(index), text))
-        }
-    }
-}
-
 fn busy(workers: &[SlotReading], req_queue_len: usize) -> Option<Reason> {
     let total = queue_len(workers);
     (total >= req_queue_len as u64).then(|| {
@@ -439,20 +415,6 @@ fn abandoned_worker(
         subject: Subject::Worker(index),
         fault: Fault::Broken,
         text: silent(&Named(index, worker), silence, limit) + " and has not been replaced",
-    })
-}
-
-/// A pod that has served as many requests, or consumed as many messages, as it was to
-/// (`--max-lifetime`).
-fn outlived(snapshot: &Snapshot, lifetime: Option<u64>) -> Option<Reason> {
-    let limit = lifetime?;
-    let (count, done) = match snapshot.messages {
-        0 => (snapshot.requests, "requests have been served"),
-        messages => (messages, "messages have been consumed"),
-    };
-    (count > limit).then(|| {
-        let text = format!("{count} {done}, more than --max-lifetime {limit}");
-        unready(Subject::Lifetime, text)
     })
 }
 
@@ -533,7 +495,7 @@ impl VerdictLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hurricane_scoreboard::Hindrance;
+    use hurricane_scoreboard::{BrokerState, Hindrance};
 
     fn at(millis: u64) -> Monotonic {
         Monotonic::from_nanos(millis * 1_000_000)

@@ -66,7 +66,7 @@ def test_a_prefixed_setting_of_another_type_is_refused() -> None:
 
 
 def test_every_bare_setting_is_a_flag() -> None:
-    names = {flags.key(flag).upper() for flag in _core.flags()}
+    names = {flags.key(flag).upper() for flag in [*_core.flags(), *_core.consumer_flags()]}
     assert names >= flags.BARE_SETTINGS
 
 

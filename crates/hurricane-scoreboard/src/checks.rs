@@ -204,10 +204,10 @@ mod tests {
         assert_eq!(cell.read(), None);
         cell.begin("db", Purpose::Readiness, Duration::from_secs(30));
         assert_eq!(cell.read().unwrap().status, CheckStatus::Pending);
-        let long = "ä".repeat(400);
+        let long = "ä".repeat(1500);
         cell.record(CheckStatus::Failed, &long, Monotonic::from_nanos(7), Duration::from_millis(3));
         let reading = cell.read().unwrap();
-        assert_eq!(reading.message, "ä".repeat(256));
+        assert_eq!(reading.message, "ä".repeat(1024));
         assert_eq!(reading.duration, Duration::from_millis(3));
         assert!(!reading.status.passes());
     }

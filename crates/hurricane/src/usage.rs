@@ -737,7 +737,7 @@ mod tests {
         );
         assert_eq!(
             usage(&["hurricane"]),
-            "a subcommand is missing: expected serve, healthcheck, completions or man"
+            "a subcommand is missing: expected serve, compress, healthcheck, completions or man"
         );
     }
 }

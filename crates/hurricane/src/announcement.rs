@@ -33,6 +33,10 @@ pub enum Announcement<'a> {
     Probes { port: u16, integrated: bool, paths: &'a ProbePaths },
     /// There are no probes.
     NoProbes,
+    /// `/metrics`, and where.
+    Metrics { port: u16, path: &'a str },
+    /// There are no metrics, because of this flag.
+    NoMetrics { flag: &'static str },
     /// `--max-memory`, in MiB.
     MemoryLimit { max: Option<u64>, legacy: bool },
     /// The server has grown over it, by now so often; in MiB.
@@ -114,6 +118,12 @@ impl Announcement<'_> {
                 }
             }
             Self::NoProbes => "No probe application running".to_owned(),
+            Self::Metrics { port, path } => {
+                format!("Starting Prometheus metrics exporter on port {port} with route {path}")
+            }
+            Self::NoMetrics { flag } => {
+                format!("Running without Prometheus exporter, because {flag} flag was set")
+            }
             Self::MemoryLimit { max: None, .. } => {
                 "Starting without memory allocation check".to_owned()
             }
@@ -147,6 +157,15 @@ impl Announcement<'_> {
                 ],
             ),
             Self::NoProbes => ("Probes configured", vec![("active", Flag(false))]),
+            Self::Metrics { port, path } => (
+                METRICS,
+                vec![
+                    ("port", Number((*port).into())),
+                    ("route", Text(path)),
+                    ("active", Flag(true)),
+                ],
+            ),
+            Self::NoMetrics { .. } => (METRICS, vec![("active", Flag(false))]),
             Self::MemoryLimit { max: None, .. } => {
                 ("Memory allocation check", vec![("active", Flag(false))])
             }
@@ -179,6 +198,8 @@ impl Announcement<'_> {
 
 /// By this users' tests know that the server has been started.
 const BANNER: &str = "Tornado-powered Django web server.";
+/// The event of both announcements about metrics.
+const METRICS: &str = "Prometheus configured";
 
 #[cfg(test)]
 mod tests {
@@ -201,6 +222,14 @@ mod tests {
                  /ready, startup-probe: /startup running integrated on port 8001",
             ),
             (Announcement::NoProbes, "No probe application running"),
+            (
+                Announcement::Metrics { port: 8001, path: "/metrics" },
+                "Starting Prometheus metrics exporter on port 8001 with route /metrics",
+            ),
+            (
+                Announcement::NoMetrics { flag: "--no-probe" },
+                "Running without Prometheus exporter, because --no-probe flag was set",
+            ),
             (
                 Announcement::MemoryLimit { max: None, legacy: false },
                 "Starting without memory allocation check",

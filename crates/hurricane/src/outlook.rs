@@ -140,15 +140,21 @@ pub(crate) fn announce_outlook(config: &Config, (app, probes): (&Endpoint, Optio
     const MIB: u64 = 1 << 20;
     let port = |endpoint: &Endpoint| endpoint.tcp().map(|address| address.port());
     let (paths, integrated) = (&config.paths, config.probe_port == ProbePort::Integrated);
-    let probes = match config.probe_port {
-        ProbePort::Off => Some(Announcement::NoProbes),
-        ProbePort::Integrated | ProbePort::Own(_) => {
-            let place = if integrated { Some(app) } else { probes };
-            place.and_then(port).map(|port| Announcement::Probes { port, integrated, paths })
+    let place = if integrated { Some(app) } else { probes };
+    match (config.probe_port, place.and_then(port)) {
+        (ProbePort::Off, _) => {
+            Announcement::NoProbes.say();
+            Announcement::NoMetrics { flag: "--no-probe" }.say();
         }
-    };
-    if let Some(probes) = probes {
-        probes.say();
+        (_, Some(port)) => {
+            Announcement::Probes { port, integrated, paths }.say();
+            match &paths.metrics {
+                Some(path) => Announcement::Metrics { port, path }.say(),
+                None => Announcement::NoMetrics { flag: "--no-metrics" }.say(),
+            };
+        }
+        // On a Unix domain socket they have no port to tell.
+        (_, None) => {}
     }
     let max = config.recycling.server_memory.map(|bytes| bytes / MIB);
     Announcement::MemoryLimit { max, legacy: config.compat.is_legacy() }.say();

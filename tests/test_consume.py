@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -38,13 +39,14 @@ class Consumer(Server):
         env: Mapping[str, str],
         handler: str,
         port: int | None,
+        project: Path = PROJECT,
     ) -> None:
         self.directory = tempfile.TemporaryDirectory(prefix="hurricane-test-")
         self.broker = broker
         self.queue = f"queue-{os.getpid()}-{next(COUNT)}"
         words = [sys.executable, "manage.py", "consume", handler, "--queue", self.queue]
         words += ["--amqp-host", "127.0.0.1", "--amqp-port", str(port or broker.port)]
-        self.launch(Path(self.directory.name), words, flags, env, PROJECT)
+        self.launch(Path(self.directory.name), words, flags, env, project)
 
     def send(self, *bodies: str, key: str = "", exchange: str = "") -> None:
         """Publishes messages to its queue, or with a key to an exchange."""
@@ -95,9 +97,10 @@ def consume(rabbitmq: RabbitMQ) -> Generator[Consume]:
         env: Mapping[str, str] | None = None,
         handler: str = "stage.amqp.Obedient",
         port: int | None = None,
+        project: Path = PROJECT,
         wait: bool = True,
     ) -> Consumer:
-        consumer = Consumer(rabbitmq, flags, env or {}, handler, port)
+        consumer = Consumer(rabbitmq, flags, env or {}, handler, port, project)
         consumers.append(consumer)
         if wait:
             consumer.wait_for_start()
@@ -368,6 +371,20 @@ def test_a_lifetime_counts_messages(consume: Consume) -> None:
     assert "2 messages have been consumed" in consumer.probe("/alive").response.text
 
 
+def test_metrics_of_the_project_outlive_a_consumer(consume: Consume) -> None:
+    consumer = consume("--metrics", "numbers", "--metrics-extended")
+    consumer.send("sell novel", "sell novel")
+    consumer.wait_for_counts(acked=2)
+    (worker,) = consumer.workers()
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: consumer.workers() not in ([], [worker]), 15, "another consumer")
+    consumer.send("sell novel")
+    consumer.wait_for_counts(acked=3)
+    page = consumer.probe("/numbers").response.text
+    assert 'stage_sold_total{kind="novel"} 3.0' in page
+    assert 'hurricane_messages_settled_total{how="acked"} 3' in page
+
+
 def test_a_killed_consumer_is_replaced_and_its_message_comes_back(consume: Consume) -> None:
     consumer = consume()
     (worker,) = consumer.workers()
@@ -397,6 +414,32 @@ def test_new_code_is_loaded_without_a_pause(consume: Consume) -> None:
     assert consumer.waiting() == 0
     consumer.terminate()
     assert consumer.wait() == 0
+
+
+def test_a_handler_that_is_saved_consumes_at_once_and_a_broken_one_does_not(
+    consume: Consume, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
+    handlers = project / "stage" / "amqp.py"
+    good = handlers.read_text()
+    handlers.write_text(good + "import absent_module\n")
+    consumer = consume("--autoreload", project=project, wait=False)
+    wait_until(lambda: "waiting for a change" in consumer.log(), 20, "the failure to be shown")
+    assert "No module named 'absent_module'" in consumer.log()
+    handlers.write_text(good)
+    consumer.wait_for_start()
+
+    handlers.write_text(good + "syntax error\n")
+    wait_until(lambda: "SyntaxError" in consumer.log(), 20, "the syntax error")
+    consumer.send("where old")
+    consumer.wait_for_lines("where", 1)
+    handlers.write_text(good.replace('note("where", f"', 'note("where", f"new '))
+    loaded = "Autoreload was performed"
+    wait_until(lambda: len(consumer.lines_with(loaded)) == 2, 20, "the new handler")
+    consumer.wait_for_ready()
+    consumer.send("where it is")
+    assert consumer.wait_for_lines("where", 2)[1].startswith("new ")
 
 
 def ended(

@@ -6,12 +6,12 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hurricane::{
-    AccessLog, Config, ConfigError, Consume, Consumer, ConsumerEnd, Refusal, Server,
-    TerminationLog, WorkerContext,
+    AccessLog, Config, ConfigError, Consume, Consumer, ConsumerEnd, ProjectMetrics, ProjectPart,
+    Refusal, Server, TerminationLog, WorkerContext,
 };
 use hurricane_scoreboard::{
     BrokerState, Monotonic, Scoreboard, Settled as Outcome, Slot, ThreadName, WorkerState,
@@ -26,7 +26,7 @@ use crate::access::Scribe;
 use crate::forking::forking;
 use crate::interpreter::{self, PULSE};
 use crate::settled::Settled;
-use crate::{again, check, logging, stacks, webhooks};
+use crate::{again, check, development, logging, metrics, stacks, webhooks};
 
 /// Runs one message at a time, so that its thread is the first and only one.
 const THREAD: usize = 0;
@@ -45,7 +45,7 @@ pub(crate) fn consume(
         Ok(consume) => consume,
         Err(refusal) => return Ok(refusal.report().code()),
     };
-    Settled { compat: consume.args.compat, debug: consume.debug }.keep();
+    Settled { compat: consume.args.compat, debug: consume.development.debug }.keep();
     let config = match Config::of_this_consumer(&consume) {
         Ok(config) => config,
         Err(error @ ConfigError::NoBroker { .. }) => {
@@ -77,11 +77,20 @@ pub(crate) fn consume(
         };
         let make = move |context: WorkerContext| start(&begin, &context, is_bridged);
         let url = config.webhook.as_ref().map(|webhook| webhook.url.clone());
+        let has_metrics = config.has_metrics();
+        let collect = has_metrics.then(|| Arc::new(metrics::collect) as ProjectMetrics);
         let server = Server::new(config)
             .own_webhooks(move || webhooks::collect(url.as_ref()))
+            .project_metrics(ProjectPart { collect, ..ProjectPart::default() })
             .reload_as(program)
-            .access_log(access);
-        server.run_consumer(forking(Some(prepare_fork), false), checks, make).code()
+            .access_log(access)
+            .develop(development::development(consume.development));
+        let forking = forking(Some(prepare_fork), has_metrics);
+        let code = server.run_consumer(forking, checks, make).code();
+        if has_metrics {
+            metrics::end();
+        }
+        code
     }))
 }
 

@@ -261,7 +261,7 @@ impl Config {
     /// # Errors
     /// When flags contradict each other, or no broker is named.
     pub fn resolve_consumer(consume: &Consume, survey: &Survey) -> Result<Self, ConfigError> {
-        let Consume { consumer, args, debug } = consume;
+        let Consume { consumer, args, development } = consume;
         let host = consumer.amqp_host.clone().filter(|host| !host.is_empty());
         let options = ConsumerOptions {
             queue: consumer.queue.clone(),
@@ -285,7 +285,7 @@ impl Config {
             ..args.clone()
         };
         let mut config = Self::resolve(&args, survey)?;
-        config.verdict.wording.is_full = *debug;
+        config.verdict.wording.is_full = development.debug;
         Ok(Self { workers_max: NonZeroUsize::MIN, consumer: Some(options), ..config })
     }
 

@@ -164,8 +164,7 @@ fn consumer_from(sources: &Sources<'_>, argv: &[OsString]) -> Result<Consume, Re
     let consumer = ConsumerArgs::from_arg_matches(&matches).map_err(|error| render(&error, &[]))?;
     let shared = ProjectArgs::try_parse_from(shared_words(&matches));
     let ProjectArgs { args, development, .. } = shared.map_err(|error| render(&error, &[]))?;
-    let debug = development.debug;
-    Ok(Consume { consumer, args: Args { surroundings, ..args }, debug })
+    Ok(Consume { consumer, args: Args { surroundings, ..args }, development })
 }
 
 /// Parses the command line of a native service's binary: flags, or `healthcheck`.

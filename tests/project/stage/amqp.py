@@ -62,12 +62,20 @@ def where(_name: str) -> None:
     note("where", f"{os.getpid()} {threading.current_thread().name}")
 
 
+def sell(kind: str) -> None:
+    """Counts in a metric of the project."""
+    from stage.metrics import SOLD
+
+    SOLD.labels(kind).inc()
+
+
 WORDS = {
     "exit": leave,
     "fail": fail,
     "grab": grab,
     "hold": hold,
     "query": query,
+    "sell": sell,
     "where": where,
 }
 

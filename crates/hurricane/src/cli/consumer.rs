@@ -10,10 +10,12 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser};
 
 use super::{ABOUT, Args, DAY, Flag, LONG_ABOUT, ProjectArgs, describe};
+use crate::preparation_args::DevelopmentArgs;
 use crate::values::{amqp_port, duration, number, switch};
 
 /// The flags of every server that a consumer has too.
-const SHARED: [&str; 25] = [
+const SHARED: [&str; 29] = [
+    "autoreload",
     "compat",
     "debug",
     "host",
@@ -23,6 +25,9 @@ const SHARED: [&str; 25] = [
     "startup-probe",
     "status-path",
     "server-metrics",
+    "metrics",
+    "no-metrics",
+    "metrics-extended",
     "no-probe",
     "webhook-url",
     "max-lifetime",
@@ -100,8 +105,8 @@ pub struct Consume {
     pub consumer: ConsumerArgs,
     /// The flags of every server, at their defaults where a consumer does not have them.
     pub args: Args,
-    /// Whether failing probes may say more.
-    pub debug: bool,
+    /// What helps whoever writes the handler.
+    pub development: DevelopmentArgs,
 }
 
 /// The command line of `manage.py consume`.

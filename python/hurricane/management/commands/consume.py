@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
 
-from hurricane import _core, checks, flags
+from hurricane import _core, checks, development, flags
 from hurricane.amqp import logger
 from hurricane.fork import prepare_fork
 from hurricane.loader import describe
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hurricane.amqp.basehandler import _AMQPConsumer
     from hurricane.amqp.report import Report
     from hurricane.amqp.worker import Client, Options
+
+# The code of a wrong flag or setting, which code does not mend.
+USAGE = 2
 
 
 class Command(BaseCommand):
@@ -38,12 +41,16 @@ class Command(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:  # noqa: ANN401 - Django's signature
         """Runs system checks, then ``handle``; a signal ends both at once, a failure is kept."""
         _core.heed_signals()
+        development.command_begins()
         try:
             return super().execute(*args, **options)
         except Exception as error:
             reason = str(error) if isinstance(error, CommandError) else describe(error)
             typed = flags.typed(options, flags.of_consumer())
             _core.consumer_last_words(typed, known_settings(), reason)
+            if is_developed(options) and getattr(error, "returncode", 1) != USAGE:
+                development.show(error, sys.stderr)
+                development.start_again(error)
             raise
         finally:
             _core.release_signals()
@@ -54,7 +61,7 @@ class Command(BaseCommand):
         try:
             configured = flags.from_settings(settings, flags.of_consumer())
         except flags.SettingError as error:
-            raise CommandError(str(error), returncode=2) from error
+            raise CommandError(str(error), returncode=USAGE) from error
         try:
             code = _core.consume(
                 begin(load(options["handler"])),
@@ -65,8 +72,16 @@ class Command(BaseCommand):
             )
         except ValueError as error:
             raise CommandError(str(error)) from error
+        if code in development.MENDED_BY_CODE and is_developed(options):
+            development.start_again()
         if code != 0:
             sys.exit(code)
+
+
+def is_developed(options: dict[str, Any]) -> bool:
+    """Whether a start that fails is tried again. A reload has others who see to that."""
+    typed = flags.typed(options, flags.of_consumer())
+    return _core.is_done() and development.is_wanted(typed, known_settings())
 
 
 def load(path: str) -> type[_AMQPConsumer]:

@@ -1,11 +1,13 @@
 """The lines that projects and their tests look for, through Python's logging."""
 
 import re
+import signal
 
 import pytest
 
 from condition import wait_until
 from contract.target import Serve, Target
+from serving import free_port
 
 mark = pytest.mark
 
@@ -14,6 +16,67 @@ def shown(target: Target, pattern: str) -> None:
     """Waits for a line that is, from its end back, what is awaited."""
     wait_until(
         lambda: re.search(pattern + "$", target.log(), re.MULTILINE), target.patience, pattern
+    )
+
+
+@mark.row("lines.banner")
+def test_the_banner_is_the_first_line(serve: Serve) -> None:
+    target = serve.shared()
+    pattern = r"Tornado-powered Django web server\. Version: \S+"
+    assert re.search(pattern, target.log().splitlines()[0])
+
+
+@mark.row("lines.probes")
+def test_where_probes_are_is_told(serve: Serve) -> None:
+    target = serve.shared()
+    shown(
+        target,
+        f"Starting probe application running on port {target.probe_port} with route "
+        "liveness-probe: /alive, readiness-probe: /ready, startup-probe: /startup",
+    )
+
+
+@mark.row("lines.metrics")
+def test_where_metrics_are_is_told(serve: Serve) -> None:
+    target = serve.shared()
+    port = target.probe_port
+    shown(target, f"Starting Prometheus metrics exporter on port {port} with route /metrics")
+
+
+@mark.row("lines.memory")
+def test_that_memory_is_not_watched_is_told(serve: Serve) -> None:
+    shown(serve.shared(), "Starting without memory allocation check")
+
+
+@mark.row("lines.started")
+def test_that_it_listens_and_how_long_it_took_is_told(serve: Serve) -> None:
+    target = serve.shared()
+    shown(target, f"Starting HTTP Server on port {target.port}")
+    shown(target, r"Startup time is \d+\.\d+ seconds")
+
+
+@mark.row("lines.no-probe")
+def test_that_there_are_no_probes_is_told(serve: Serve) -> None:
+    target = serve("--no-probe", wait=False)
+    shown(target, "No probe application running")
+    shown(target, "Running without Prometheus exporter, because --no-probe flag was set")
+
+
+@mark.row("lines.no-metrics")
+def test_that_there_are_no_metrics_is_told(serve: Serve) -> None:
+    target = serve("--no-metrics", "--max-memory", "4000", wait=False)
+    shown(target, "Running without Prometheus exporter, because --no-metrics flag was set")
+    shown(target, "Starting memory allocation check with maximum memory set to 4000 Mb")
+
+
+@mark.row("lines.integrated")
+def test_that_probes_share_the_port_is_told(serve: Serve) -> None:
+    port = str(free_port())
+    target = serve("--port", port, "--probe-port", port, places=False, wait=False)
+    shown(
+        target,
+        "Starting probe application with routes liveness-probe: /alive, readiness-probe: /ready, "
+        f"startup-probe: /startup running integrated on port {port}",
     )
 
 
@@ -39,6 +102,15 @@ def test_that_migrations_are_pending_is_told(serve: Serve) -> None:
     target = serve("--check-migrations", wait=False)
     shown(target, r"There are \d+ pending migrations")
     shown(target, "Migrations are pending")
+
+
+@mark.row("lines.stop")
+def test_the_signal_is_told(serve: Serve) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        target = serve()
+        target.process.send_signal(number)
+        target.wait(target.patience)
+        shown(target, rf"Received signal {number.name}\. Shutting down now\.")
 
 
 @mark.row("lines.access")

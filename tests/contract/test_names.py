@@ -51,8 +51,21 @@ NAMES = {
     "hurricane.webhooks": ["webhook_registry", "LivenessWebhook", "ReadinessWebhook"],
     "hurricane.webhooks.base": ["Webhook", "WebhookStatus"],
     "hurricane.webhooks.exceptions": ["WebhookCodeAlreadyRegistered"],
+    "hurricane.amqp.basehandler": ["TopicHandler", "_AMQPConsumer"],
+    "hurricane.amqp.worker": ["AMQPClient"],
     "hurricane.management.commands": ["HURRICANE_DIST_VERSION"],
 }
+TESTING = {
+    "hurricane.testing": ["HurricanServerTest", "HurricaneAMQPTest"],
+    "hurricane.testing.drivers": [
+        "HurricaneServerDriver",
+        "HurricaneWebhookServerDriver",
+        "HurricaneAMQPDriver",
+        "BusyPortException",
+    ],
+    "hurricane.testing.actors": ["TestPublisher", "HTTPClient"],
+}
+
 # Imports each name and tells why it cannot be had, if it cannot.
 LOOK = """
 import functools, importlib, json, sys
@@ -97,6 +110,12 @@ def test_a_name_can_be_imported(names: dict[str, object], name: str) -> None:
 def test_a_settings_module_may_import_it(contract: Contract, module: str) -> None:
     found = look(contract, {module: ["__name__"]}, configured=False)
     assert found == {f"{module} __name__": None}
+
+
+@mark.row("names.testing")
+def test_drivers_and_test_cases_need_no_docker(contract: Contract) -> None:
+    found = look(contract, TESTING, configured=True)
+    assert {name: error for name, error in found.items() if error} == {}
 
 
 @mark.row("names.empty-field")

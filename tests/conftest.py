@@ -114,14 +114,6 @@ def start_once() -> Generator[Starter]:
     starter.end()
 
 
-@pytest.fixture(autouse=True)
-def no_open_database() -> Generator[None]:
-    """Closes what a test has opened in this process: collected later, it would warn in another."""
-    yield
-    if "django.db" in sys.modules:
-        sys.modules["django.db"].connections.close_all()
-
-
 @pytest.fixture
 def half_a_cpu() -> Generator[CpuGroup]:
     """A real cgroup with half a CPU, where we may make one."""

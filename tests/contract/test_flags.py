@@ -3,6 +3,7 @@
 import signal
 import socket
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -268,7 +269,7 @@ def with_migrations(serve: Serve, *flags: str) -> Target:
 
 def tables(path: Path) -> int:
     """How many migrations a database has had."""
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT count(*) FROM django_migrations WHERE app = 'agreed'")
         return int(found.fetchone()[0])
 

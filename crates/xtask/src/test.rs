@@ -2,7 +2,7 @@
 //!
 //! Steps run one after the other, because many tests hold the server to deadlines; only what is
 //! fetched from a package index is fetched beside them. The tests in Python mostly wait for
-//! processes, so twice as many run at a time as there are CPUs; those that measure times are marked
+//! processes, so one more runs at a time than there are CPUs; those that measure times are marked
 //! `alone` and follow one by one.
 
 use std::ffi::{OsStr, OsString};
@@ -131,7 +131,7 @@ fn pytest<A: AsRef<OsStr>>(
 
 /// Those tests that bear company, several at a time.
 fn pytest_side_by_side(venv: &Venv, what: &[&str]) -> anyhow::Result<()> {
-    let processes = 2 * thread::available_parallelism().context("cannot count CPUs")?.get();
+    let processes = thread::available_parallelism().context("cannot count CPUs")?.get() + 1;
     let processes = processes.to_string();
     let how =
         ["--numprocesses", &processes, "--dist", "worksteal", "-m", "not alone and not container"];

@@ -78,15 +78,9 @@ def exists(image: str) -> bool:
 
 def make_debian(directory: Path, image: str) -> None:
     """A Debian as small as it can be, with Python and what installs packages."""
-    sources = Path("/etc/apt/sources.list.d/debian.sources")
-    fields = dict(line.split(": ", 1) for line in sources.read_text().splitlines() if ": " in line)
-    suite, root = fields["Suites"].split()[0], directory / "root"
-    include = f"--include={','.join(PACKAGES)}"
-    address = next(
-        line.removeprefix("URIs: ")
-        for line in sources.read_text().splitlines()
-        if line.startswith("URIs: ")
-    )
+    sources, root = Path("/etc/apt/sources.list.d/debian.sources"), directory / "root"
+    suite = field(Path("/etc/os-release"), "VERSION_CODENAME=")
+    include, address = f"--include={','.join(PACKAGES)}", field(sources, "URIs: ")
     made = subprocess.run(
         ["debootstrap", "--variant=minbase", include, suite, str(root), address],
         capture_output=True,
@@ -104,6 +98,12 @@ def make_debian(directory: Path, image: str) -> None:
     with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as tar:
         change = ["--change", f"ENV PIP_CERT={CERTIFICATES}"]
         podman("import", *change, "-", f"localhost/{image}", stdin=tar.stdout, deadline=300)
+
+
+def field(path: Path, name: str) -> str:
+    """The first value of that name in a file."""
+    lines = path.read_text().splitlines()
+    return next(line.removeprefix(name) for line in lines if line.startswith(name))
 
 
 def make_rust(directory: Path, python: str, image: str) -> None:

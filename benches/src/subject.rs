@@ -148,8 +148,9 @@ fn words<'a>(words: impl IntoIterator<Item = &'a std::ffi::OsStr>, times: u64) -
 fn ask(server: Launch, target: &str, times: u64) -> anyhow::Result<()> {
     let environment = Run::environment().into_iter();
     let server = environment.fold(server, |server, (name, value)| server.env(name, value));
-    let mut server =
-        server.args(["--host=127.0.0.1", "--no-probe", "--io=epoll", "--pin=off"]).start();
+    let mut server = server
+        .args(["--host=127.0.0.1", "--no-probe", "--io=epoll", "--pin=off", "--access-log=off"])
+        .start();
     let request = BROWSER.replacen(BROWSER_TARGET, target, 1);
     {
         let mut client = Client::connect(server.app_port)?;

@@ -1,6 +1,7 @@
 """Starts servers as a user does, on free ports, and ends them with all their processes."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -8,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,27 @@ UNPRIVILEGED_PORT_MIN = 10_000
 REFUSED_WITH = {"epoll": "EPERM", "epoll-enosys": "ENOSYS"}
 
 
-def free_port() -> int:
-    """A port on which nothing listens, and that the kernel gives to nobody who asks for any.
+def ports() -> Iterator[int]:
+    """Ports that the kernel gives to nobody who asks for any.
 
-    Other tests open connections between this call and the server's bind.
+    Other tests open connections between our choice and the server's bind. Of several processes
+    that run tests each has ports of its own, and takes one after the other.
     """
-    ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
+    ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ours = range(UNPRIVILEGED_PORT_MIN + process, ephemeral, processes)
+    begin = random.randrange(len(ours))
+    return itertools.cycle([*ours[begin:], *ours[:begin]])
+
+
+PORTS = ports()
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
     while True:
-        port = random.randrange(UNPRIVILEGED_PORT_MIN, int(ephemeral))
+        port = next(PORTS)
         with socket.socket() as probing, contextlib.suppress(OSError):
             probing.bind(("127.0.0.1", port))
             return port

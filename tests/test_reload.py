@@ -90,7 +90,9 @@ def reloads(server: Server, count: int, deadline: float = 20) -> None:
 def refused(server: Server, count: int, deadline: float = 20) -> str:
     """Waits until so many reloads were refused; returns the line that says why."""
     wait_until(lambda: server.status()["reloads_failed"] == count, deadline, f"{count} refusals")
-    return server.lines_with("cannot be loaded")[-1]
+    # It is counted before it is told.
+    told = "cannot be loaded"
+    return wait_until(lambda: server.lines_with(told)[count - 1 :], deadline, "the reason")[-1]
 
 
 def serves(server: Server, text: str) -> None:

@@ -233,6 +233,8 @@ def test_sigterm_lets_the_message_end_and_leaves_the_others(consume: Consume) ->
     consumer.wait_for_lines("entered", 1)
     consumer.terminate()
     wait_until(lambda: consumer.probe("/ready").response.status == 400, 10)
+    # The server fails readiness first; an acknowledgement before this would bring the other.
+    wait_until(lambda: consumer.lines_with("Cancelling the consumer"), 10)
     assert consumer.process.poll() is None
     consumer.put("gate-open")
     assert consumer.wait() == 0

@@ -163,7 +163,6 @@ def test_an_exchange_is_declared_and_bound_by_every_routing_key(consume: Consume
 
 def test_a_handler_may_use_the_channel_from_its_own_thread(consume: Consume) -> None:
     consumer = consume()
-    consumer.send(f"publish {consumer.queue}-answers")
     with consumer.broker.channel() as channel:
         channel.queue_declare(f"{consumer.queue}-answers")
         consumer.send(f"publish {consumer.queue}-answers")

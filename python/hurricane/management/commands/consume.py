@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.module_loading import import_string
 
 from hurricane import _core, checks, development, flags
 from hurricane.amqp import logger
 from hurricane.fork import prepare_fork
 from hurricane.loader import describe
+from hurricane.management.supervised import SupervisedCommand
 from hurricane.server import loggers
 
 if TYPE_CHECKING:
@@ -24,64 +23,35 @@ if TYPE_CHECKING:
     from hurricane.amqp.report import Report
     from hurricane.amqp.worker import Client, Options
 
-# The code of a wrong flag or setting, which code does not mend.
-USAGE = 2
 
-
-class Command(BaseCommand):
+class Command(SupervisedCommand):
     """Consumes messages until it is told to stop."""
 
     help = "Consumes AMQP messages with a handler of this project, with probes for Kubernetes."
+    known_flags = staticmethod(flags.of_consumer)
+    last_words = staticmethod(_core.consumer_last_words)
+    develops = staticmethod(development.is_wanted)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Adds the flags as the extension module defines them."""
+        """Adds the handler, and the flags."""
         parser.add_argument("handler", help="The consumer's class, such as shop.amqp.OrderHandler")
-        flags.add_to(parser, flags.of_consumer())
+        super().add_arguments(parser)
 
-    def execute(self, *args: Any, **options: Any) -> str | None:  # noqa: ANN401 - Django's signature
-        """Runs system checks, then ``handle``; a signal ends both at once, a failure is kept."""
-        _core.heed_signals()
-        development.command_begins()
-        try:
-            return super().execute(*args, **options)
-        except Exception as error:
-            reason = str(error) if isinstance(error, CommandError) else describe(error)
-            typed = flags.typed(options, flags.of_consumer())
-            _core.consumer_last_words(typed, known_settings(), reason)
-            if is_developed(options) and getattr(error, "returncode", 1) != USAGE:
-                development.show(error, sys.stderr)
-                development.start_again(error)
-            raise
-        finally:
-            _core.release_signals()
-
-    def handle(self, *_args: str, **options: Any) -> None:  # noqa: ANN401 - Django's signature
+    def handle(self, *args: str, **options: Any) -> None:  # noqa: ANN401 - Django's signature
         """Finds the consumer and runs it; exits with the server's code if that is not 0."""
         logger.info("Starting a Tornado-powered Django AMQP consumer")
+        super().handle(*args, **options)
+
+    def supervise(
+        self, typed: list[str], configured: dict[str, str], options: dict[str, Any]
+    ) -> int:
+        """Finds the consumer and runs it."""
         try:
-            configured = flags.from_settings(settings, flags.of_consumer())
-        except flags.SettingError as error:
-            raise CommandError(str(error), returncode=USAGE) from error
-        try:
-            code = _core.consume(
-                begin(load(options["handler"])),
-                flags.typed(options, flags.of_consumer()),
-                configured,
-                checks.collect,
-                prepare_fork,
+            return _core.consume(
+                begin(load(options["handler"])), typed, configured, checks.collect, prepare_fork
             )
         except ValueError as error:
             raise CommandError(str(error)) from error
-        if code in development.MENDED_BY_CODE and is_developed(options):
-            development.start_again()
-        if code != 0:
-            sys.exit(code)
-
-
-def is_developed(options: dict[str, Any]) -> bool:
-    """Whether a start that fails is tried again. A reload has others who see to that."""
-    typed = flags.typed(options, flags.of_consumer())
-    return _core.is_done() and development.is_wanted(typed, known_settings())
 
 
 def load(path: str) -> type[_AMQPConsumer]:
@@ -124,11 +94,3 @@ def begin(consumer: type[_AMQPConsumer]) -> Callable[..., Client]:
         return Client(consumer, options, report)
 
     return make
-
-
-def known_settings() -> dict[str, str]:
-    """The settings that are flags, or none of them when one cannot be a flag's."""
-    try:
-        return flags.from_settings(settings, flags.of_consumer())
-    except flags.SettingError:
-        return {}

@@ -23,16 +23,20 @@ struct Parts {
 }
 
 impl Scribe {
-    /// None: no lines are handed over.
-    pub(crate) fn new(py: Python<'_>, log: &AccessLog) -> PyResult<Option<Self>> {
-        let Some(handover) = log.handover() else { return Ok(None) };
-        let module = py.import("hurricane.server.access")?;
-        Ok(Some(Self(Arc::new(Parts {
-            handover: Arc::clone(handover),
-            heard: module.getattr("heard")?.unbind(),
-            write: module.getattr("write")?.unbind(),
-            lost: module.getattr("lost")?.unbind(),
-        }))))
+    /// None: no lines are handed over, or nobody can take them, which is printed.
+    pub(crate) fn new(py: Python<'_>, log: &AccessLog) -> Option<Self> {
+        let handover = Arc::clone(log.handover()?);
+        let parts = || -> PyResult<Parts> {
+            let module = py.import("hurricane.server.access")?;
+            Ok(Parts {
+                handover,
+                heard: module.getattr("heard")?.unbind(),
+                write: module.getattr("write")?.unbind(),
+                lost: module.getattr("lost")?.unbind(),
+            })
+        };
+        let parts = parts().inspect_err(|error| error.print(py)).ok()?;
+        Some(Self(Arc::new(parts)))
     }
 
     /// Starts the thread of this process.

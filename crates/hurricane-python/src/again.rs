@@ -59,11 +59,19 @@ pub(crate) fn keep(py: Python<'_>) -> u8 {
 }
 
 /// How the interpreter would run the program of this process once more.
-pub(crate) fn program(py: Python<'_>) -> PyResult<Option<Program>> {
+fn program(py: Python<'_>) -> PyResult<Option<Program>> {
     let command =
         py.import(intern!(py, "hurricane.again"))?.call_method0(intern!(py, "command"))?;
     let (before, after) = command.extract::<(Vec<OsString>, Vec<OsString>)>()?;
     Ok(Program::new(before, after))
+}
+
+/// The program that a reload runs; without one, and that is printed, nothing reloads.
+pub(crate) fn reload_program(py: Python<'_>) -> Option<Program> {
+    program(py).unwrap_or_else(|error| {
+        error.print(py);
+        None
+    })
 }
 
 /// Writes out what Python holds back: a process that runs another program loses it.

@@ -6,11 +6,28 @@ use std::time::Duration;
 use hurricane::{Check, CheckOutcome, Purpose};
 use pyo3::prelude::*;
 
+use crate::access::Scribe;
+
+/// The one call in the process that answers probes: has them logged by `scribe`, and returns the
+/// project's checks, which run every so often and for at most so long.
+pub(crate) fn begin(
+    scribe: Option<&Scribe>,
+    checks: Option<&Py<PyAny>>,
+    (interval, timeout): (Duration, Duration),
+) -> Vec<Check> {
+    if let Some(scribe) = scribe
+        && let Err(error) = scribe.start()
+    {
+        tracing::error!(%error, "probes are not logged");
+    }
+    checks.map_or_else(Vec::new, |checks| collect(checks, interval, timeout))
+}
+
 /// Asks Python for its checks: `(name, purpose, run)` each.
 ///
 /// A failure becomes a readiness check that fails with it, so that the pod gets no traffic and
 /// says why.
-pub(crate) fn collect(collect: &Py<PyAny>, interval: Duration, timeout: Duration) -> Vec<Check> {
+fn collect(collect: &Py<PyAny>, interval: Duration, timeout: Duration) -> Vec<Check> {
     let found = Python::attach(|py| {
         let found: Vec<(String, String, Py<PyAny>)> = collect.bind(py).call0()?.extract()?;
         PyResult::Ok(found)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hurricane::{
     AccessLog, Config, ConfigError, Consume, Consumer, ConsumerEnd, ProjectMetrics, ProjectPart,
-    Refusal, Server, TerminationLog, WorkerContext,
+    Refusal, Server, WorkerContext,
 };
 use hurricane_scoreboard::{
     BrokerState, Monotonic, Scoreboard, Settled as Outcome, Slot, ThreadName, WorkerState,
@@ -26,7 +26,7 @@ use crate::access::Scribe;
 use crate::forking::forking;
 use crate::interpreter::{self, PULSE};
 use crate::settled::Settled;
-use crate::{again, check, development, logging, metrics, stacks, webhooks};
+use crate::{again, check, development, given, logging, metrics, stacks, webhooks};
 
 /// Runs one message at a time, so that its thread is the first and only one.
 const THREAD: usize = 0;
@@ -54,27 +54,13 @@ pub(crate) fn consume(
         Err(error) => return Ok(Refusal::Usage(error.to_string()).report().code()),
     };
     let is_bridged = logging::install(py, &config);
-    let program = again::program(py).unwrap_or_else(|error| {
-        error.print(py);
-        None
-    });
+    let program = again::reload_program(py);
     let access = AccessLog::new(&config, true);
-    let scribe = Scribe::new(py, &access).unwrap_or_else(|error| {
-        error.print(py);
-        None
-    });
+    let scribe = Scribe::new(py, &access);
     Ok(py.detach(move || {
-        let (interval, timeout) = (config.check_interval, config.check_timeout);
+        let checks_at = (config.check_interval, config.check_timeout);
         let scribe = scribe.filter(|_| config.log_probes);
-        let checks = move || {
-            // The one call in the process that answers probes.
-            if let Some(scribe) = &scribe
-                && let Err(error) = scribe.start()
-            {
-                tracing::error!(%error, "probes are not logged");
-            }
-            check::collect(&checks, interval, timeout)
-        };
+        let checks = move || check::begin(scribe.as_ref(), Some(&checks), checks_at);
         let make = move |context: WorkerContext| start(&begin, &context, is_bridged);
         let url = config.webhook.as_ref().map(|webhook| webhook.url.clone());
         let has_metrics = config.has_metrics();
@@ -98,9 +84,7 @@ fn consume_args(
     argv: Vec<OsString>,
     settings: HashMap<String, String>,
 ) -> Result<Consume, Refusal> {
-    let argv: Vec<OsString> = std::iter::once("consume".into()).chain(argv).collect();
-    let settings: Vec<_> = settings.into_iter().collect();
-    hurricane::consumer(&argv, &settings)
+    given::parse("consume", hurricane::consumer, argv, settings)
 }
 
 /// Last words of a process that ends before it has called `consume`. See `_core.pyi`.
@@ -110,10 +94,7 @@ pub(crate) fn consumer_last_words(
     settings: HashMap<String, String>,
     reason: &str,
 ) {
-    match consume_args(argv, settings) {
-        Ok(consume) => hurricane::last_words(&consume.args, reason),
-        Err(_) => TerminationLog::at(None).write(reason),
-    }
+    given::last_words(consume_args(argv, settings).map(|consume| consume.args), reason);
 }
 
 /// Makes the client of the broker, in the process that will consume.

@@ -24,6 +24,7 @@ mod environ;
 mod exchange;
 mod file_wrapper;
 mod forking;
+mod given;
 mod handing;
 mod held;
 mod input;

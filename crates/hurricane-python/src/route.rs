@@ -56,8 +56,7 @@ impl Routes {
         status: u16,
     ) -> PathId {
         if self != Self::Told {
-            let is_known = self == Self::Legacy || status != 404;
-            return paths.find(head.method(), head.path(), is_known);
+            return self.by_path(paths, head, status);
         }
         let Some(Ok(route)) = route.map(|route| route.to_str()) else { return PathId::OTHER };
         let route = route.strip_prefix('^').unwrap_or(route);
@@ -75,8 +74,7 @@ impl Routes {
         status: u16,
     ) -> PathId {
         if self != Self::Told {
-            let is_known = self == Self::Legacy || status != 404;
-            return paths.find(head.method(), head.path(), is_known);
+            return self.by_path(paths, head, status);
         }
         let route = environ.get_item(intern!(environ.py(), "hurricane.route"));
         let Ok(Some(route)) = route else { return PathId::OTHER };
@@ -84,5 +82,10 @@ impl Routes {
             Ok(Ok(route)) => paths.find(head.method(), route.as_bytes(), true),
             _ => PathId::OTHER,
         }
+    }
+
+    fn by_path(self, paths: &Paths, head: &Head, status: u16) -> PathId {
+        let is_known = self == Self::Legacy || status != 404;
+        paths.find(head.method(), head.path(), is_known)
     }
 }

@@ -4,13 +4,11 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use hurricane::announcement::Announcement;
 use hurricane::{
-    AccessLog, Args, Asked, Check, Config, DevelopmentArgs, Flag, Interface, Preparation,
-    ProjectArgs, ProjectMetrics, ProjectPart, Refusal, Server, TerminationLog, WorkerContext,
-    errand,
+    AccessLog, Args, Asked, Config, DevelopmentArgs, Flag, Interface, Preparation, ProjectArgs,
+    ProjectMetrics, ProjectPart, Refusal, Server, WorkerContext, errand,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -22,7 +20,7 @@ use crate::forking::{exit, forking};
 use crate::mounts::{FoundMounts, ProjectMounts};
 use crate::preparation::{Load, Prepare};
 use crate::settled::Settled;
-use crate::{again, check, compress, debugging, development, logging, metrics, webhooks};
+use crate::{again, check, compress, debugging, development, given, logging, metrics, webhooks};
 
 /// Describes every flag of `serve`, one dictionary each.
 #[pyfunction]
@@ -124,9 +122,7 @@ fn project_args(
     argv: Vec<OsString>,
     settings: HashMap<String, String>,
 ) -> Result<ProjectArgs, Refusal> {
-    let argv: Vec<OsString> = std::iter::once("serve".into()).chain(argv).collect();
-    let settings: Vec<_> = settings.into_iter().collect();
-    hurricane::project(&argv, &settings)
+    given::parse("serve", hurricane::project, argv, settings)
 }
 
 /// Whether these flags ask for code to be loaded by itself. See `_core.pyi`.
@@ -138,10 +134,7 @@ pub(crate) fn develops(argv: Vec<OsString>, settings: HashMap<String, String>) -
 /// Last words of a process that ends before it has called `serve`. See `_core.pyi`.
 #[pyfunction]
 pub(crate) fn last_words(argv: Vec<OsString>, settings: HashMap<String, String>, reason: &str) {
-    match project_args(argv, settings) {
-        Ok(flags) => hurricane::last_words(&flags.args, reason),
-        Err(_) => TerminationLog::at(None).write(reason),
-    }
+    given::last_words(project_args(argv, settings).map(|flags| flags.args), reason);
 }
 
 /// See `_core.pyi`.
@@ -267,17 +260,11 @@ impl Service {
         let mut config = self.debugged(config);
         config.verdict.wording.is_full = self.development.debug;
         tracing::debug!(project = %self.project, "flags are settled");
-        let program = again::program(py).unwrap_or_else(|error| {
-            error.print(py);
-            None
-        });
+        let program = again::reload_program(py);
         let access = AccessLog::new(&config, true);
-        let scribe = Scribe::new(py, &access).unwrap_or_else(|error| {
-            error.print(py);
-            None
-        });
+        let scribe = Scribe::new(py, &access);
         py.detach(move || {
-            let (interval, timeout) = (config.check_interval, config.check_timeout);
+            let checks_at = (config.check_interval, config.check_timeout);
             let Self { application, mounts, preparation, about, .. } = self;
             let Self { checks, prepare_fork, development, .. } = self;
             let has_metrics = config.has_metrics();
@@ -287,8 +274,7 @@ impl Service {
             });
             let forking = forking(prepare_fork, has_metrics);
             let on_probes = scribe.clone().filter(|_| config.log_probes);
-            let checks =
-                move || collect_checks(on_probes.as_ref(), checks.as_ref(), (interval, timeout));
+            let checks = move || check::begin(on_probes.as_ref(), checks.as_ref(), checks_at);
             let loaded = Arc::clone(&application);
             let entrance = Box::new(move || loaded.get().and_then(|loaded| loaded.entered.clone()));
             let make = move |context: WorkerContext| {
@@ -315,20 +301,6 @@ impl Service {
             code
         })
     }
-}
-
-/// The project's checks. The one call in the process that answers probes.
-fn collect_checks(
-    scribe: Option<&Scribe>,
-    collect: Option<&Py<PyAny>>,
-    (interval, timeout): (Duration, Duration),
-) -> Vec<Check> {
-    if let Some(scribe) = scribe
-        && let Err(error) = scribe.start()
-    {
-        tracing::error!(%error, "probes are not logged");
-    }
-    collect.map_or_else(Vec::new, |collect| check::collect(collect, interval, timeout))
 }
 
 /// The application on a worker; a worker without its threads ends.

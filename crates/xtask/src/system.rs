@@ -22,9 +22,10 @@ const fn program(name: &'static str, package: &'static str) -> Program {
 }
 
 /// What the tests run, each for its own purpose.
-const FOR_TESTS: [Program; 6] = [
+const FOR_TESTS: [Program; 7] = [
     program("nginx", "nginx-light"),
     program("rabbitmq-server", "rabbitmq-server"),
+    program("promtool", "prometheus"),
     program("podman", "podman"),
     program("buildah", "buildah"),
     program("runc", "runc"),

@@ -46,19 +46,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* PodSecurity "restricted", for pods. */}}
+{{/* PodSecurity "restricted", for pods; each says under which seccomp profile. */}}
 {{- define "hurricane.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: {{ .Values.user }}
 runAsGroup: {{ .Values.group }}
 fsGroup: {{ .Values.group }}
-seccompProfile:
-{{- if .Values.seccompLocalhostProfile }}
-  type: Localhost
-  localhostProfile: {{ .Values.seccompLocalhostProfile | quote }}
-{{- else }}
-  type: RuntimeDefault
-{{- end }}
 {{- end -}}
 
 {{/* The same, for containers. */}}

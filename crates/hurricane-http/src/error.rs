@@ -168,6 +168,22 @@ pub enum RequestError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// RFC 7239 §4: a trusted proxy's Forwarded is not a list of elements.
+    #[error("forwarded is malformed")]
+    InvalidForwarded,
+    /// PROXY protocol §2: the connection has to begin with a PROXY header, and does not.
+    #[error("the connection does not begin with a PROXY header, which --proxy-protocol demands")]
+    MissingProxyHeader,
+    /// PROXY protocol §2.1, §2.2: a PROXY header outside the grammar, or of an unknown version or
+    /// command.
+    #[error("PROXY header is malformed")]
+    InvalidProxyHeader,
+    /// PROXY protocol §2.2: a PROXY header is longer than `proxy_header_bytes_max`.
+    #[error("PROXY header exceeds {limit} bytes")]
+    ProxyHeaderTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
 }
 
 impl RequestError {
@@ -234,6 +250,10 @@ impl RequestError {
             Self::ChunkExtensionsTooLarge { .. } => "chunk_extensions_too_large",
             Self::MissingChunkEnd => "missing_chunk_end",
             Self::TrailersTooLarge { .. } => "trailers_too_large",
+            Self::InvalidForwarded => "invalid_forwarded",
+            Self::MissingProxyHeader => "missing_proxy_header",
+            Self::InvalidProxyHeader => "invalid_proxy_header",
+            Self::ProxyHeaderTooLarge { .. } => "proxy_header_too_large",
         }
     }
 }

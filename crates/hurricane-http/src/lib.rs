@@ -15,13 +15,16 @@ mod date;
 mod encoder;
 mod error;
 mod fields;
+mod forwarded;
 mod head;
 mod limits;
 mod outlet;
+mod proxy_header;
 mod request;
 mod response;
 mod span;
 mod target;
+mod trust;
 
 pub use answered::Answered;
 pub use application::{Application, Service, service};
@@ -29,10 +32,13 @@ pub use body::{Body, BodyDecoder, BodyProgress};
 pub use date::HttpDate;
 pub use encoder::{CONTINUE, FINAL_CHUNK, HeadEncoder, chunk_prefix, end_head};
 pub use error::{RequestError, ResponseError};
+pub use forwarded::{Origin, Scheme};
 pub use head::HeadParser;
 pub use limits::Limits;
 pub use outlet::{Outlet, PeerState};
+pub use proxy_header::ProxyHeader;
 pub use request::{BodyFraming, Head, Header, Request, Version};
 pub use response::{
     BodyLength, File, Reply, RequestFacts, Response, ResponseBody, Rest, TransferFraming, Written,
 };
+pub use trust::{ForwardedFamily, Trusted, TrustedError};

@@ -23,6 +23,8 @@ pub struct Limits {
     pub chunk_extension_bytes_max: usize,
     /// Bytes of the trailer section of a chunked body, without the empty line that ends it.
     pub trailer_bytes_max: usize,
+    /// Bytes of a PROXY header of version 2, what follows the addresses included.
+    pub proxy_header_bytes_max: usize,
     /// Bytes of a refused body that are read before the connection is closed.
     pub refused_body_bytes_max: usize,
     /// Bytes of finished responses that a worker holds for slow peers, all together; beyond,
@@ -64,6 +66,7 @@ impl Default for Limits {
             chunk_line_bytes_max: 4 * 1024,
             chunk_extension_bytes_max: 16 * 1024,
             trailer_bytes_max: 8 * 1024,
+            proxy_header_bytes_max: 4 * 1024,
             refused_body_bytes_max: 256 * 1024,
             response_memory_bytes_max: 64 * 1024 * 1024,
             file_memory_bytes_max: 32 * 1024 * 1024,

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::span::{FieldSpan, Span};
 use crate::target::Target;
-use crate::{Body, HeadParser, Limits, Outlet, RequestError};
+use crate::{Body, HeadParser, Limits, Outlet, RequestError, Scheme};
 
 /// HTTP version of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,10 +154,13 @@ pub struct Request {
     pub head: Head,
     /// The whole body.
     pub body: Body,
-    /// The peer's address; none on a Unix domain socket.
+    /// The client's address, which is the peer's unless a trusted proxy has told another; none on a
+    /// Unix domain socket. Port 0: not known.
     pub peer: Option<SocketAddr>,
     /// Our address on this connection; none on a Unix domain socket.
     pub local: Option<SocketAddr>,
+    /// How the client has reached us, or the proxy that we trust.
+    pub scheme: Scheme,
     /// Whether the connection may live on after the answer: what the peer asks for and the
     /// server (which may be draining) allows.
     pub keep_alive: bool,
@@ -166,11 +169,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request from and to port 0 of the loopback address, whose connection lives on as its
+    /// A plain request from and to port 0 of the loopback address, whose connection lives on as its
     /// head asks, without an outlet. Set the fields that are otherwise.
     pub fn new(head: Head, body: Body) -> Self {
         let loopback = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let keep_alive = head.keep_alive();
-        Self { head, body, peer: loopback, local: loopback, keep_alive, outlet: None }
+        let (peer, local, scheme) = (loopback, loopback, Scheme::Http);
+        Self { head, body, peer, local, scheme, keep_alive, outlet: None }
     }
 }

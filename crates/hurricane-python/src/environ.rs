@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use foldhash::fast::RandomState;
-use hurricane_http::{BodyFraming, Request, Version};
+use hurricane_http::{BodyFraming, Request, Scheme, Version};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -15,9 +15,6 @@ use pyo3::{ffi, intern};
 const FIELDS_MAX: usize = 512;
 /// Bytes of a field's value that a thread remembers.
 const VALUE_BYTES_MAX: usize = 256;
-
-/// SERVER_PORT where neither the Host field nor the socket has one.
-const PORT_DEFAULT: u16 = 80;
 
 /// What does not change from request to request: the dictionary that each environ starts as.
 pub(crate) struct Template(Py<PyDict>);
@@ -190,8 +187,12 @@ fn set_addresses(
     request: &Request,
 ) -> PyResult<()> {
     set_peer(py, environ, memory, request.peer)?;
+    if request.scheme == Scheme::Https {
+        environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
+    }
     let host = request.head.host().unwrap_or_default();
-    if memory.host.as_ref().is_none_or(|known| *known.value != *host) {
+    // Without one it is our own address, which is not that of every connection.
+    if host.is_empty() || memory.host.as_ref().is_none_or(|known| *known.value != *host) {
         let (name, port) = split_host(host, request.local);
         let name = latin1(py, &name)?.unbind();
         let port = port.map(|port| latin1(py, port)).transpose()?.map(Bound::unbind);
@@ -203,7 +204,10 @@ fn set_addresses(
             return environ.set_item(intern!(py, "SERVER_PORT"), port.bind(py));
         }
     }
-    let port = request.local.map_or(PORT_DEFAULT, |local| local.port());
+    let port = match (request.scheme, request.local) {
+        (Scheme::Http, Some(local)) => local.port(),
+        (scheme, _) => scheme.port(),
+    };
     if memory.port.as_ref().is_none_or(|(known, _)| *known != port) {
         memory.port = Some((port, PyString::new(py, &port.to_string()).unbind()));
     }
@@ -211,8 +215,8 @@ fn set_addresses(
     environ.set_item(intern!(py, "SERVER_PORT"), port)
 }
 
-/// Who a Unix domain socket has brought is for the proxy to say: REMOTE_ADDR is there, for those
-/// who read it unasked, and empty.
+/// Whom a Unix domain socket has brought is for the proxy to say: REMOTE_ADDR is there, for those
+/// who read it unasked, and empty. Few proxies tell a client's port.
 fn set_peer(
     py: Python<'_>,
     environ: &Bound<'_, PyDict>,
@@ -220,6 +224,7 @@ fn set_peer(
     peer: Option<SocketAddr>,
 ) -> PyResult<()> {
     let Some(peer) = peer else {
+        environ.del_item(intern!(py, "REMOTE_PORT"))?;
         return environ.set_item(intern!(py, "REMOTE_ADDR"), intern!(py, ""));
     };
     if memory.peer.as_ref().is_none_or(|(known, _)| *known != peer.ip()) {
@@ -227,7 +232,10 @@ fn set_peer(
     }
     let address = memory.peer.as_ref().map(|(_, address)| address.bind(py));
     environ.set_item(intern!(py, "REMOTE_ADDR"), address)?;
-    environ.set_item(intern!(py, "REMOTE_PORT"), peer.port().to_string())
+    match peer.port() {
+        0 => environ.del_item(intern!(py, "REMOTE_PORT")),
+        port => environ.set_item(intern!(py, "REMOTE_PORT"), port.to_string()),
+    }
 }
 
 /// Name and port of a Host value: the name without brackets, our address when there is none.

@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hurricane_http::{
-    Answered, Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Outlet,
-    Reply, Request, RequestError, RequestFacts, Response, Version,
+    Answered, Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Origin,
+    Outlet, ProxyHeader, Reply, Request, RequestError, RequestFacts, Response, Scheme, Version,
 };
 use hurricane_scoreboard::Monotonic;
 use monoio::io::Splitable;
@@ -29,7 +29,7 @@ use crate::response::{self, Sent};
 use crate::sink::Sink;
 use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, ReadDone, Source, source};
 use crate::tally::Counted;
-use crate::worker::Worker;
+use crate::worker::{Proxies, Worker};
 
 /// A FIN so soon after a request is a peer that has only ended its sending side; a later one is
 /// a peer that has given up.
@@ -68,12 +68,14 @@ pub(crate) async fn serve<A: Application>(
     entry.begin(Monotonic::now(), worker.limits());
     worker.registry.add(&entry);
     let (reading, writing) = stream.into_split();
+    let seen = Origin { client: peer, scheme: Scheme::Http };
     let mut connection = Connection {
         worker,
         entry,
         source: source(reading),
         sink: Sink::new(writing),
-        peer,
+        seen,
+        origin: seen,
         local,
         peer_finished: false,
         requests: 0,
@@ -90,8 +92,11 @@ pub(crate) struct Connection<A, F> {
     pub(crate) entry: Rc<Entry>,
     source: Source<F>,
     pub(crate) sink: Sink,
-    /// None of a Unix domain socket; the same of `local`.
-    peer: Option<SocketAddr>,
+    /// Who has connected, by the socket or a PROXY header.
+    seen: Origin,
+    /// Who has sent the present request.
+    origin: Origin,
+    /// None of a Unix domain socket.
     local: Option<SocketAddr>,
     /// The peer's FIN (or reset) has been seen.
     peer_finished: bool,
@@ -106,25 +111,61 @@ pub(crate) struct Connection<A, F> {
 
 impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     async fn live(&mut self) {
+        let begun = match self.worker.proxies().has_header {
+            true => self.proxy_header().await,
+            false => Ok(()),
+        };
+        if let Err(ending) = begun {
+            return self.end(&ending).await;
+        }
         loop {
             match self.exchange().await {
                 Ok(true) => {
                     self.entry.wait(Waiting::Request, self.worker.now(), self.worker.limits());
                 }
                 Ok(false) => return self.linger().await,
-                Err(Ending::Closed) => return,
-                Err(ending) => {
-                    self.refuse(&ending).await;
-                    return self.linger().await;
-                }
+                Err(ending) => return self.end(&ending).await,
             }
         }
+    }
+
+    async fn end(&mut self, ending: &Ending) {
+        if !matches!(ending, Ending::Closed) {
+            self.refuse(ending).await;
+            self.linger().await;
+        }
+    }
+
+    /// Reads what a load balancer says of the connection. From its first byte to its last it may take
+    /// as long as a head.
+    async fn proxy_header(&mut self) -> Result<(), Ending> {
+        let (header, consumed) = loop {
+            let parsed = ProxyHeader::parse(self.source.unread(), self.worker.limits());
+            match parsed.map_err(Ending::Refused)? {
+                Some(parsed) => break parsed,
+                None => self.await_head().await?,
+            }
+        };
+        self.source.consume(consumed);
+        match header {
+            ProxyHeader::Own => {}
+            ProxyHeader::Unix => (self.seen.client, self.local) = (None, None),
+            ProxyHeader::Client { source, destination } => {
+                (self.seen.client, self.local) = (Some(source), Some(destination));
+            }
+        }
+        self.origin = self.seen;
+        Ok(())
     }
 
     /// One request and its response; whether the connection lives on.
     async fn exchange(&mut self) -> Result<bool, Ending> {
         self.received = None;
-        let head = self.next_head().await?;
+        let mut head = self.next_head().await?;
+        if let Proxies { trusted: Some(trusted), family, .. } = self.worker.proxies() {
+            let found = head.resolve_origin(self.seen, trusted, *family);
+            self.origin = found.map_err(Ending::Refused)?;
+        }
         self.received = self.is_timed(&head).then(Instant::now);
         let body = match self.receive_body(&head).await {
             Ok(body) => body,
@@ -176,7 +217,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     }
 
     fn log(&self, status: u16, head: Option<&Head>) {
-        let peer = self.peer.map(|peer| peer.ip());
+        let peer = self.origin.client.map(|client| client.ip());
         let took = self.received.map_or(Duration::ZERO, |received| received.elapsed());
         self.worker.log(&Answered { status, head, peer, took });
     }
@@ -264,8 +305,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         } else {
             None
         };
-        let request =
-            Request { head, body, peer: self.peer, local: self.local, keep_alive, outlet };
+        let Origin { client: peer, scheme } = self.origin;
+        let request = Request { head, body, peer, local: self.local, scheme, keep_alive, outlet };
         self.entry.peer.unsettle();
         self.entry.wait(Waiting::Reply, self.worker.now(), self.worker.limits());
         let worker = Rc::clone(&self.worker);
@@ -357,7 +398,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let (status, text) = match ending {
             Ending::Closed => return,
             Ending::Refused(error) => {
-                tracing::debug!(peer = self.peer.map(tracing::field::display), cause = %error, "request refused");
+                let peer = self.origin.client.map(tracing::field::display);
+                tracing::debug!(peer, rule = error.name(), cause = %error, "request refused");
                 (error.status(), error.to_string())
             }
             Ending::TooSlow => (408, "the request took too long".to_owned()),
@@ -373,6 +415,10 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         // The peer may be gone; then there is nobody to tell.
         let _ = self.respond(response, facts, Counted::Status).await;
         let head = self.refused.take();
+        if head.is_none() {
+            // Whose request the last one was says nothing of this one.
+            self.origin = self.seen;
+        }
         self.log(status, head.as_ref());
     }
 

@@ -28,4 +28,4 @@ mod worker;
 pub use engine::{IoChoice, RingError, prove_ring};
 pub use life::{CLOSE_ORDER, DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError, run};
 pub use policy::stand_back;
-pub use worker::{Logged, Reserved, WorkerOptions};
+pub use worker::{Logged, Proxies, Reserved, WorkerOptions};

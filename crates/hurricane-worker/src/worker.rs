@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hurricane_files::{Files, Mount};
-use hurricane_http::{Answered, Head, HttpDate, Limits, Response};
+use hurricane_http::{Answered, ForwardedFamily, Head, HttpDate, Limits, Response, Trusted};
 use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, WorkerState};
 use monoio::io::{CancelHandle, Canceller};
 
@@ -39,6 +39,20 @@ pub struct WorkerOptions {
     pub logs_reserved: bool,
     /// Directories whose files the application is not asked for.
     pub mounts: Vec<Mount>,
+    /// Who is in front of us, if anybody is.
+    pub proxies: Proxies,
+}
+
+/// What stands between clients and the server.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// Whose word about clients counts; `None`: nobody was asked about, and what is said of clients
+    /// is the application's to judge.
+    pub trusted: Option<Trusted>,
+    /// How they say it.
+    pub family: ForwardedFamily,
+    /// Whether each connection begins with a PROXY header.
+    pub has_header: bool,
 }
 
 /// How long an idle connection may still speak when the worker stops: closing at once lost 707 of
@@ -152,6 +166,10 @@ impl<A> Worker<A> {
 
     pub(crate) fn files(&self) -> Option<&Files> {
         self.files.as_ref()
+    }
+
+    pub(crate) fn proxies(&self) -> &Proxies {
+        &self.options.proxies
     }
 
     pub(crate) fn with_date<R>(&self, render: impl FnOnce(&HttpDate) -> R) -> R {

@@ -16,6 +16,7 @@ use crate::debugging::DebuggingArgs;
 use crate::file_args::{FileArgs, ProjectFileArgs};
 use crate::metrics_args::MetricsArgs;
 use crate::preparation_args::{DevelopmentArgs, PreparationArgs};
+use crate::proxy_args::ProxyArgs;
 use crate::recycle::WorkerMemory;
 use crate::values::{
     AccessLogValue, Compat, DrainReadinessValue, Interface, Io, LogFormat, LogLevel, Pin, Workers,
@@ -343,6 +344,10 @@ pub struct Args {
     /// Files that the server serves itself.
     #[command(flatten)]
     pub files: FileArgs,
+
+    /// Who stands in front of the server.
+    #[command(flatten)]
+    pub proxies: ProxyArgs,
 
     /// What the environment says beyond flags; filled by [`crate::parse`].
     #[arg(skip)]

@@ -11,7 +11,7 @@ use hurricane_cpu::{
 };
 use hurricane_files::{Audience, Mount};
 use hurricane_http::Limits;
-use hurricane_worker::IoChoice;
+use hurricane_worker::{IoChoice, Proxies};
 use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,12 @@ pub enum ConfigError {
         /// Their path.
         path: String,
     },
+    /// A kubelet speaks HTTP at once.
+    #[error(
+        "--proxy-protocol demands a PROXY header of whoever probes --port, too, and no kubelet \
+         sends one; give the probes a --probe-port of their own"
+    )]
+    ProbesBehindProxyProtocol,
     /// A consumer is not told where its broker is.
     #[error(
         "The amqp {what} must not be empty: set AMQP_{} in the environment or in the settings, or \
@@ -142,6 +148,8 @@ pub struct Config {
     pub limits: Limits,
     /// Files that are served without the application, or that it hands out.
     pub mounts: Vec<Mount>,
+    /// Who stands in front of the server.
+    pub proxies: Proxies,
     /// Time between two runs of a check.
     pub check_interval: Duration,
     /// How long a check may run.
@@ -231,6 +239,7 @@ impl Config {
             backlog: args.backlog,
             limits: limits(args),
             mounts: args.files.mounts(),
+            proxies: args.proxies.proxies(),
             check_interval: args.check_interval,
             check_timeout: args.check_timeout,
             compat: args.compat,
@@ -334,7 +343,10 @@ fn probe_port(args: &Args) -> Result<ProbePort, ConfigError> {
         _ if args.no_probe => Ok(ProbePort::Off),
         // Two ports that the kernel chooses are two ports.
         Some(port) if port == args.port && port != 0 && args.uds.is_none() => {
-            Ok(ProbePort::Integrated)
+            match args.proxies.proxy_protocol {
+                true => Err(ConfigError::ProbesBehindProxyProtocol),
+                false => Ok(ProbePort::Integrated),
+            }
         }
         Some(port) => Ok(ProbePort::Own(port)),
         None if args.port == 0 => Ok(ProbePort::Own(0)),
@@ -456,6 +468,20 @@ mod tests {
         }
         let error = Config::resolve(&args(&["--port", "65535"]), &survey()).unwrap_err();
         assert_eq!(error, ConfigError::NoNextPort);
+    }
+
+    #[test]
+    fn probes_do_not_come_through_a_load_balancer() {
+        let argv = ["--port=9000", "--probe-port=9000", "--proxy-protocol"];
+        let error = Config::resolve(&args(&argv), &survey()).unwrap_err();
+        assert_eq!(error, ConfigError::ProbesBehindProxyProtocol);
+        assert!(resolved(&argv[2..]).proxies.has_header);
+    }
+
+    #[test]
+    fn an_empty_list_of_proxies_is_none() {
+        assert!(resolved(&["--forwarded-allow-ips", ""]).proxies.trusted.is_none());
+        assert!(resolved(&["--forwarded-allow-ips", "10.0.0.0/8"]).proxies.trusted.is_some());
     }
 
     #[test]

@@ -61,6 +61,7 @@ mod outlook;
 mod page;
 mod preparation_args;
 mod process;
+mod proxy_args;
 mod recycle;
 mod reload;
 mod server;
@@ -91,6 +92,7 @@ pub use metrics_args::MetricsArgs;
 pub use notify::MANAGER_VARIABLES;
 pub use page::{ProjectPart, Scrape};
 pub use preparation_args::{DevelopmentArgs, PreparationArgs};
+pub use proxy_args::{ForwardedHeaders, ProxyArgs};
 pub use recycle::{Recycling, WorkerMemory};
 pub use reload::changes::{Place, Watched};
 pub use reload::errand;
@@ -108,7 +110,7 @@ pub use hurricane_control::{
     WebhookStatus, WebhookUrl, post,
 };
 pub use hurricane_files::Mount;
-pub use hurricane_http::{Answered, Application, Limits, Request, Response, service};
+pub use hurricane_http::{Answered, Application, Limits, Request, Response, Scheme, service};
 pub use hurricane_scoreboard::Scoreboard;
 pub use hurricane_worker::stand_back;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use hurricane_control::{WebhookUrl, WebhookUrlError};
+use hurricane_http::{Trusted, TrustedError};
 use serde::{Deserialize, Serialize};
 
 use crate::recycle::WorkerMemory;
@@ -297,6 +298,11 @@ pub(crate) fn mode(text: &str) -> Result<u32, String> {
             "permissions in octal, as a text, which let the owner read and write, such as 660"
                 .to_owned()
         })
+}
+
+/// Proxies whose word about clients counts.
+pub(crate) fn trusted(text: &str) -> Result<Trusted, String> {
+    text.parse().map_err(|error: TrustedError| error.to_string())
 }
 
 /// Where webhooks go.

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use hurricane_http::{Application, Body, Limits, Request, Response, service};
 use hurricane_scoreboard::{Scoreboard, SlotReading, WorkerState};
-use hurricane_worker::{IoChoice, STOP_ORDER, WorkerError, WorkerOptions, prove_ring, run};
+use hurricane_worker::{
+    IoChoice, Proxies, STOP_ORDER, WorkerError, WorkerOptions, prove_ring, run,
+};
 use socket2::Socket;
 
 /// A worker on a thread of its own.
@@ -43,6 +45,7 @@ impl Harness {
             logged: None,
             logs_reserved: false,
             mounts: Vec::new(),
+            proxies: Proxies::default(),
         };
         Self::in_slot((board, 0), options, listener.into(), make)
     }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use hurricane_http::{Application, Limits, Request, Response, service};
 use hurricane_scoreboard::{Scoreboard, WorkerState};
-use hurricane_worker::{IoChoice, RETIRE_ORDER, STOP_ORDER, WorkerOptions};
+use hurricane_worker::{IoChoice, Proxies, RETIRE_ORDER, STOP_ORDER, WorkerOptions};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::harness::{Client, Harness, on_both};
@@ -47,6 +47,7 @@ impl Shared {
                     logged: None,
                     logs_reserved: false,
                     mounts: Vec::new(),
+                    proxies: Proxies::default(),
                 };
                 let own = listener.try_clone().unwrap();
                 Harness::in_slot((board.clone(), slot), options, own, peer)

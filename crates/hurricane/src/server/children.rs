@@ -24,6 +24,7 @@ pub(super) fn run_worker<A: Application>(
         logged: logged(parts, Some(slot)),
         logs_reserved: config.log_probes,
         mounts: [config.mounts.clone(), late_mounts].concat(),
+        proxies: config.proxies.clone(),
     };
     let application = || make(context);
     let ended = hurricane_worker::run(options, listener, &parts.board, slot, orders, application);

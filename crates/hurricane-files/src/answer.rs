@@ -1,6 +1,5 @@
 //! The answer to a request for a file that is there: its head in bytes, and which bytes follow.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use crate::asset::{Asset, Rendered};
 use crate::coding::{Coding, Codings};
 use crate::condition::{Verdict, judge};
 use crate::freshness::{add_versioned, names_version};
+use crate::opened::Opened;
 use crate::range::ByteRange;
 use crate::search::Source;
 
@@ -22,8 +22,8 @@ pub enum Content {
     Memory(Bytes),
     /// So many bytes of a file.
     File {
-        /// Open for reading.
-        file: Arc<File>,
+        /// Which.
+        file: Arc<Opened>,
         /// First byte.
         offset: u64,
         /// Number of bytes.

@@ -63,6 +63,16 @@ impl Asset {
         self.rendered.iter().map(|each| (each.coding, each.stamp)).collect()
     }
 
+    /// It was found to be as it was.
+    pub(crate) fn confirm(&self, now: u64) {
+        self.seen.set(now);
+        for rendered in &self.rendered {
+            if let Source::File(file) = &rendered.source {
+                file.cool();
+            }
+        }
+    }
+
     /// How many bytes it counts for.
     pub(crate) fn weight(&self) -> u64 {
         self.rendered.iter().map(Rendered::weight).sum()

@@ -128,7 +128,7 @@ impl Files {
                     // It was forgotten meanwhile.
                     return Settled::Refused(Refused::Failed("it was forgotten".to_owned()));
                 };
-                asset.seen.set(now);
+                asset.confirm(now);
                 return Settled::Asset(Rc::clone(asset));
             }
             Outcome::IsDirectory => return Settled::IsDirectory,

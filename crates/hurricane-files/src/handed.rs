@@ -134,7 +134,7 @@ fn answer(rendered: Rendered, media_type: String, head: &Head) -> Handed {
     }
     let part = match (part, rendered.source) {
         (Some((offset, len)), Source::File(file)) => {
-            Arc::into_inner(file).map(|file| File { file, offset, len })
+            Arc::into_inner(file).map(|file| File { file: file.into_file(), offset, len })
         }
         _ => None,
     };

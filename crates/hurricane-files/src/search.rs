@@ -16,6 +16,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use crate::coding::Coding;
 use crate::mount::Mount;
+use crate::opened::Opened;
 use crate::path::Relative;
 use crate::root::{Patience, open_beneath};
 
@@ -77,7 +78,7 @@ pub(crate) struct Representation {
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Memory(Bytes),
-    File(Arc<File>),
+    File(Arc<Opened>),
 }
 
 /// Why there is no file to answer with.
@@ -271,7 +272,7 @@ impl Search {
     ) -> Result<(Representation, bool), Errno> {
         if stamp.len > self.memory_bytes_max {
             let is_steady = !stamp.is_fresh();
-            let bytes = Source::File(Arc::new(file));
+            let bytes = Source::File(Arc::new(file.into()));
             return Ok((Representation { coding, stamp, bytes }, is_steady));
         }
         for attempt in 1.. {
@@ -286,22 +287,12 @@ impl Search {
             }
             stamp = after;
             if stamp.len > self.memory_bytes_max {
-                let bytes = Source::File(Arc::new(file));
+                let bytes = Source::File(Arc::new(file.into()));
                 return Ok((Representation { coding, stamp, bytes }, false));
             }
         }
         unreachable!("the last attempt returns")
     }
-}
-
-/// Whether sending these bytes of a file would not wait for a disk, as far as can be told without
-/// reading them: the kernel reads ahead, so the last of them comes last.
-pub fn is_in_memory(file: &File, offset: u64, len: usize) -> bool {
-    let last = offset.saturating_add(len.saturating_sub(1) as u64);
-    let mut room = [0];
-    // File systems that cannot be asked (overlayfs) are taken at their best.
-    let mut room = [IoSliceMut::new(&mut room)];
-    !matches!(preadv2(file.as_fd(), &mut room, last, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))
 }
 
 /// Reads up to `len` bytes; fewer when the file has become shorter.

@@ -5,7 +5,6 @@
 //! is read goes out by `sendfile`, from memory that is warm then.
 
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -59,22 +58,4 @@ pub(crate) async fn wait_for<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
     spawn_blocking(work).await.map_err(|_| io::Error::other("a thread that waits has ended"))
-}
-
-/// Reads a part of a file, so that the kernel has it in memory.
-pub(crate) async fn warm(file: Arc<std::fs::File>, offset: u64, len: usize) -> io::Result<()> {
-    wait_for(move || {
-        let mut room = vec![0; len];
-        let mut filled = 0;
-        while filled < len {
-            match file.read_at(&mut room[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    })
-    .await?
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use hurricane_files::is_in_memory;
+use hurricane_files::Opened;
 use hurricane_http::File;
 use monoio::buf::{IoBuf, Slice};
 use monoio::io::{AsyncWriteRent, OwnedWriteHalf};
@@ -20,10 +20,8 @@ use crate::disk;
 use crate::registry::{Entry, Waiting};
 use crate::worker::Worker;
 
-/// Bytes of a file given to the socket in one call.
-const FILE_SLICE_BYTES: usize = 256 * 1024;
-/// Bytes that a connection sends before others have their turn.
-const TURN_BYTES: usize = 1024 * 1024;
+/// Bytes of a file given to the socket in one call, before others have their turn.
+const SLICE_BYTES: u64 = 1024 * 1024;
 /// A write that neither waits nor raises SIGPIPE.
 const AT_ONCE: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 /// Bytes that are collected before they are written although more responses could follow.
@@ -32,7 +30,7 @@ pub(crate) const COLLECT_BYTES_MAX: usize = 64 * 1024;
 /// A part of an open file.
 #[derive(Debug)]
 pub(crate) struct Part {
-    pub(crate) file: Arc<std::fs::File>,
+    pub(crate) file: Arc<Opened>,
     /// First byte.
     pub(crate) offset: u64,
     /// Number of bytes.
@@ -137,7 +135,7 @@ impl Sink {
             i64::try_from(len).unwrap_or(0),
             PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL,
         );
-        self.send_part(Part { file: Arc::new(file), offset, len }, worker, entry).await
+        self.send_part(Part { file: Arc::new(file.into()), offset, len }, worker, entry).await
     }
 
     /// Sends a part of a file behind what is pending, without copying it through the process.
@@ -151,38 +149,37 @@ impl Sink {
         self.send_ahead(entry)?;
         self.flush(worker, entry).await?;
         self.set_nonblocking(entry)?;
-        let mut offset = i64::try_from(part.offset).map_err(io::Error::other)?;
-        let mut left = part.len;
-        let mut turn = TURN_BYTES;
-        while left > 0 {
-            let count = usize::try_from(left).unwrap_or(usize::MAX).min(FILE_SLICE_BYTES);
+        let Part { file, offset, len } = part;
+        let end = offset.saturating_add(len);
+        let mut at = i64::try_from(offset).map_err(io::Error::other)?;
+        while at.unsigned_abs() < end {
+            let begin = at.unsigned_abs();
+            let wanted = (end - begin).min(SLICE_BYTES);
             // A page cache miss would hold the loop.
-            let at = offset.unsigned_abs();
-            if !is_in_memory(&part.file, at, count) {
+            if !file.is_in_memory(begin, wanted) {
                 entry.wait(Waiting::Write, worker.now(), worker.limits());
-                disk::warm(Arc::clone(&part.file), at, count).await?;
+                let file = Arc::clone(&file);
+                disk::wait_for(move || file.warm(begin, wanted)).await??;
             }
-            match sendfile64(entry.socket(), part.file.as_fd(), Some(&mut offset), count) {
+            // A slice fits.
+            let count = wanted as usize;
+            match sendfile64(entry.socket(), file.file().as_fd(), Some(&mut at), count) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(sent) => {
-                    left -= sent as u64;
-                    turn = turn.saturating_sub(sent);
+                // A reader that is as fast as we are is not alone.
+                Ok(sent) if sent == count => {
+                    if at.unsigned_abs() < end {
+                        yield_now().await;
+                    }
                 }
-                Err(nix::Error::EAGAIN) => {
+                Ok(_) | Err(nix::Error::EAGAIN) => {
                     entry.wait(Waiting::Write, worker.now(), worker.limits());
                     self.writable().await?;
                     if entry.has_expired() {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
-                    turn = TURN_BYTES;
                 }
                 Err(nix::Error::EINTR) => {}
                 Err(error) => return Err(error.into()),
-            }
-            if turn == 0 && left > 0 {
-                // A reader that is as fast as we are is not alone.
-                yield_now().await;
-                turn = TURN_BYTES;
             }
         }
         Ok(())

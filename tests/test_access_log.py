@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from serving import PROJECT, Server, as_settings
 from wire import request
 
 LONG = "x" * 8000
+FILES = ("--static-path", f"/files={PROJECT}")
 
 
 def to_handler(handler: str = "logging.StreamHandler") -> dict[str, str]:
@@ -36,7 +38,7 @@ def handled(engine: str) -> Generator[Server]:
     """A project whose logging takes the server's lines."""
     starter = Starter(engine)
     try:
-        yield starter("--max-body-size", "10k", env=to_handler())
+        yield starter("--max-body-size", "10k", *FILES, env=to_handler())
     finally:
         starter.end()
 
@@ -46,7 +48,7 @@ def native(engine: str) -> Generator[Server]:
     """A server that writes its access log itself."""
     starter = Starter(engine)
     try:
-        yield starter("--access-log", "native", "--log-probes", "--max-body-size", "10k")
+        yield starter("--access-log", "native", "--log-probes", "--max-body-size", "10k", *FILES)
     finally:
         starter.end()
 
@@ -60,6 +62,13 @@ def lines(server: Server, text: str, count: int = 1) -> list[str]:
     )
     assert len(found) == count
     return found
+
+
+def has_answered(server: Server, count: int) -> bool:
+    """Whether so many requests are counted; there must not be more."""
+    requests: int = server.status()["totals"]["requests"]
+    assert requests <= count
+    return requests == count
 
 
 @pytest.mark.parametrize(
@@ -102,6 +111,24 @@ def test_what_the_application_never_sees_has_a_line_too(handled: Server, native:
         lines(server, "400 - - (127.0.0.1)")
         assert server.post("/sink?large", b"", "Content-Length: 20000").status == 413
         lines(server, "413 POST /sink?large (127.0.0.1)")
+
+
+def test_a_file_has_its_line_and_is_counted(handled: Server, native: Server) -> None:
+    for server in (handled, native):
+        before: int = server.status()["totals"]["requests"]
+        with server.connect() as connection:
+            etag = connection.get("/files/manage.py?whole").header("ETag")
+            connection.get("/files/manage.py?same", f"If-None-Match: {etag}")
+            connection.get("/files/manage.py?part", "Range: bytes=0-3")
+            connection.get("/files/none?missing")
+        for line in (
+            "200 GET /files/manage.py?whole (127.0.0.1)",
+            "304 GET /files/manage.py?same (127.0.0.1)",
+            "206 GET /files/manage.py?part (127.0.0.1)",
+            "404 GET /files/none?missing (127.0.0.1)",
+        ):
+            lines(server, line)
+        wait_until(partial(has_answered, server, before + 4), 5, "four more answers")
 
 
 def test_an_answer_waits_for_no_handler(start: Starter) -> None:

@@ -20,6 +20,8 @@ class Load:
     slow: int = 0
     requests: int | None = None
     engine: str | None = None
+    # Bytes a second that each connection reads.
+    read_rate: int | None = None
 
     def limited(self, requests: int) -> "Load":
         """The same, ended after so many requests."""
@@ -38,6 +40,8 @@ class Load:
             options.append(f"--body={self.body}")
         if self.slow:
             options.append(f"--slow={self.slow}")
+        if self.read_rate is not None:
+            options.append(f"--read-rate={self.read_rate}")
         if self.engine:
             options.append(f"--engine={self.engine}")
         if self.requests is not None:

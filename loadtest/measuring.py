@@ -94,7 +94,7 @@ def _load(
 
 def warm(server: Server, load: Load, generator: Generator) -> None:
     """A few hundred requests, so that what happens once has happened."""
-    quick = replace(load, slow=0, rate=None)
+    quick = replace(load, slow=0, rate=None, read_rate=None)
     try:
         generator.run(quick.limited(64 * 16), server.port, 1)
     except LoadError as error:

@@ -197,6 +197,8 @@ def _load(comparison: Comparison) -> str:
         words.append(f"{load.pipeline} requests at a time")
     if load.churn:
         words.append("a connection for each request")
+    if load.read_rate:
+        words.append(f"each reads {load.read_rate >> 10} KiB a second")
     if load.body:
         words.append(f"bodies of {load.body >> 10} KiB")
     return ", ".join(words)
@@ -310,10 +312,33 @@ def _rows(comparisons: list[Comparison]) -> Iterator[str]:
         yield f"\nOthers used up to {foreign:.0%} of the machine meanwhile: the figures are rough."
 
 
+def files(comparisons: list[Comparison]) -> str:
+    """The table of docs/files.md."""
+    return "\n".join(_files(comparisons))
+
+
+def _files(comparisons: list[Comparison]) -> Iterator[str]:
+    rivals = ("nginx", "granian", "django-hurricane")
+    yield f"| | CPU µs | GB per CPU second | {' | '.join(f'of {name}' for name in rivals)} | |"
+    yield f"|---|---:|---:|{'---|' * len(rivals)}---|"
+    measured = [each for each in comparisons if each.scenario.startswith("files-")]
+    for each in measured:
+        scenario, cpu_us = each.table_entry, each.value(each.ours)
+        # A byte a microsecond is a megabyte a second.
+        rate = (scenario.body_bytes or 0) / cpu_us / 1000
+        ratios = [str(each.ratio(name)) if name in each.entries else "" for name in rivals]
+        verdict = ", ".join(f"{word} of {goal}" for goal, word in _goals(each))
+        line = (scenario.title, f"{cpu_us:,.1f}", f"{rate:.2f}", *ratios, verdict)
+        yield f"| {' | '.join(line)} |"
+    rounds = min((len(each.rounds) for each in measured), default=0)
+    foreign = max((each.foreign for each in measured), default=0)
+    yield f"\nAt least {rounds} rounds each, foreign load at most {foreign:.1%}."
+
+
 def marked(readme: str, table: str) -> str:
-    """A text with a table between its marks."""
+    """A page with a table between its marks."""
     before, opening, rest = readme.partition(OPENING)
     _, closing, after = rest.partition(CLOSING)
     if not closing:
-        raise ValueError("the README has no marks for the table")
+        raise ValueError("the page has no marks for the table")
     return f"{before}{opening}\n{table}\n{closing}{after}"

@@ -16,16 +16,22 @@ BASELINE = ROOT / "benches/baseline.json"
 PAGE = ROOT / "docs/performance.md"
 PLOTS = ROOT / "docs/performance"
 README = ROOT / "README.md"
+FILES = ROOT / "docs/files.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the page and its plots."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--json", type=Path, default=RESULTS, help="what `loadtest --json` wrote")
+    parser.add_argument("--files", action="store_true", help="only the table of docs/files.md")
     args = parser.parse_args(arguments)
     if not args.json.is_file():
         parser.error(f"{args.json} does not exist; `cargo xtask loadtest --all` writes one")
     found = Results.read(args.json)
+    if any(each.scenario.startswith("files-") for each in found.comparisons):
+        FILES.write_text(page.marked(FILES.read_text(), page.files(found.comparisons)))
+    if args.files:
+        return 0
     PLOTS.mkdir(parents=True, exist_ok=True)
     for old in PLOTS.glob("*.svg"):
         old.unlink()

@@ -61,6 +61,7 @@ class Scenario:
 
 WSGI = ("granian", "gunicorn", "uvicorn", "uwsgi", "bjoern")
 DJANGO = (*WSGI, "django-hurricane")
+FILES = ("nginx", "granian", "django-hurricane")
 NATIVE = ("hyper", "actix", "ntex", "axum", "ring", "nginx")
 
 ONE_THREAD = "bjoern is left out: it has one thread, so it answers 20 requests a second."
@@ -122,12 +123,18 @@ SCENARIOS = (
             f"file of {size}, {connections} connections",
             Application.FILES,
             Load(f"/static/{size}.txt", connections=connections),
-            rivals=("nginx", "granian", "django-hurricane"),
+            rivals=FILES,
             body_bytes=length,
             goals=(("nginx", 1.0),),
         )
         for size, length in SIZES.items()
         for connections in (64, 512)
+    ),
+    Scenario(
+        "files-slow", "file of 1m, 1,000 slow readers", Application.FILES,
+        Load("/static/1m.txt", connections=1000, read_rate=512 << 10), rivals=FILES,
+        body_bytes=SIZES["1m"], goals=(("nginx", 1.0),),
+        note="Each connection reads 512 KiB a second, from a kernel that takes in 64 KiB for it.",
     ),
     Scenario(
         "churn", "WSGI hello, a connection per request", Application.CALLABLE, Load(churn=True),

@@ -21,6 +21,13 @@ use crate::socket;
 
 const READ_BYTES: usize = 64 << 10;
 
+/// How often connections with a rate read their share.
+const READ_TURN: Duration = Duration::from_millis(50);
+
+/// What the kernel may hold back for such a connection: else it would take in for them what they
+/// have not read.
+const READ_ROOM_BYTES: usize = 32 << 10;
+
 /// The event of the timer; connections have their index.
 const TIMER: u64 = u64::MAX;
 
@@ -34,7 +41,7 @@ pub(crate) fn run(plan: &'static Plan, ledger: &mut Ledger) -> anyhow::Result<()
         if left.is_zero() {
             break;
         }
-        let timeout = EpollTimeout::try_from(left.min(Duration::from_millis(100)))?;
+        let timeout = EpollTimeout::try_from(left.min(load.wait_max()))?;
         let ready = match load.epoll.wait(&mut events, timeout) {
             Err(Errno::EINTR) => continue,
             outcome => outcome?,
@@ -44,6 +51,7 @@ pub(crate) fn run(plan: &'static Plan, ledger: &mut Ledger) -> anyhow::Result<()
                 load.advance(usize::try_from(event.data())?, event.events());
             }
         }
+        load.read_shares();
         load.ledger.check()?;
         load.dispatch()?;
     }
@@ -61,6 +69,8 @@ struct Load<'run> {
     /// Whether the schedule has given out its last request.
     finished: bool,
     buffer: Vec<u8>,
+    /// When connections with a rate read last.
+    read_at: Instant,
 }
 
 struct Connection {
@@ -92,6 +102,7 @@ impl<'run> Load<'run> {
             connections: (0..plan.connections).map(|_| connection()).collect(),
             idle: (0..plan.connections).rev().collect(),
             finished: false,
+            read_at: now,
             buffer: vec![0; READ_BYTES],
         })
     }
@@ -128,7 +139,9 @@ impl<'run> Load<'run> {
         connection.written = 0;
         connection.exchange.begin(self.plan.pipeline, due, Instant::now());
         if connection.stream.is_none() {
-            let stream = socket::connect(self.plan.address).context("cannot reach the server")?;
+            let room = self.plan.read_rate.map(|_| READ_ROOM_BYTES);
+            let stream =
+                socket::connect(self.plan.address, room).context("cannot reach the server")?;
             let flags = EpollFlags::EPOLLIN
                 | EpollFlags::EPOLLOUT
                 | EpollFlags::EPOLLRDHUP
@@ -165,25 +178,48 @@ impl<'run> Load<'run> {
         }
         let has_ended =
             events.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
-        if has_ended || events.contains(EpollFlags::EPOLLIN) {
-            self.read(index, has_ended);
+        let is_paced = self.plan.read_rate.is_some();
+        if !is_paced && (has_ended || events.contains(EpollFlags::EPOLLIN)) {
+            self.read(index, has_ended, usize::MAX);
         }
     }
 
-    /// Reads what is there: a short read has emptied the socket, unless the peer has ended too.
-    fn read(&mut self, index: usize, has_ended: bool) {
-        loop {
+    fn wait_max(&self) -> Duration {
+        if self.plan.read_rate.is_some() { READ_TURN } else { Duration::from_millis(100) }
+    }
+
+    /// Connections with a rate read what is theirs of the time since they did last.
+    fn read_shares(&mut self) {
+        let (Some(rate), elapsed) = (self.plan.read_rate, self.read_at.elapsed()) else { return };
+        if elapsed < READ_TURN {
+            return;
+        }
+        self.read_at = Instant::now();
+        let share = u128::from(rate) * elapsed.min(2 * READ_TURN).as_micros() / 1_000_000;
+        for index in 0..self.connections.len() {
+            if !self.connections[index].is_idle {
+                self.read(index, false, usize::try_from(share).unwrap_or(usize::MAX));
+            }
+        }
+    }
+
+    /// Reads what is there, up to so many bytes: a short read has emptied the socket, unless the
+    /// peer has ended too.
+    fn read(&mut self, index: usize, has_ended: bool, mut bytes_max: usize) {
+        while bytes_max > 0 {
             let Connection { stream: Some(stream), exchange, .. } = &mut self.connections[index]
             else {
                 return;
             };
-            let outcome = stream.read(&mut self.buffer);
+            let room = bytes_max.min(READ_BYTES);
+            let outcome = stream.read(&mut self.buffer[..room]);
+            bytes_max -= outcome.as_ref().map_or(0, |length| (*length).min(bytes_max));
             let now = Instant::now();
             let (progress, is_empty) = match outcome {
                 Ok(0) => (exchange.ended("closed by the server", now, self.ledger), true),
                 Ok(length) => (
                     exchange.received(&self.buffer[..length], now, self.ledger),
-                    length < READ_BYTES && !has_ended,
+                    length < room && !has_ended,
                 ),
                 Err(error) if is_not_ready(&error) => return,
                 Err(error) => (exchange.ended(&error.to_string(), now, self.ledger), true),

@@ -104,6 +104,7 @@ mod tests {
             interval: None,
             duration: Duration::from_secs(1),
             requests_max: u64::MAX,
+            read_rate: None,
             slow: Slow { clients: 0, duration: Duration::from_secs(1) },
         };
         Ledger::open(Box::leak(Box::new(plan)), Instant::now()).unwrap()

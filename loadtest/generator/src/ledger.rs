@@ -219,6 +219,7 @@ mod tests {
             interval: rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
             duration: Duration::from_secs(10),
             requests_max: u64::MAX,
+            read_rate: None,
             slow: Slow { clients: 0, duration: MS },
         }))
     }

@@ -68,6 +68,10 @@ struct Args {
     #[arg(long, default_value_t = 1.0)]
     slow_seconds: f64,
 
+    /// Bytes a second that each connection reads of its answers; without it as fast as it can
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1024..=1 << 30))]
+    read_rate: Option<u64>,
+
     /// How long requests are sent
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -139,6 +143,10 @@ fn plan(args: &Args) -> anyhow::Result<Plan> {
         "--path {}: must start with / and hold visible ASCII characters only",
         args.path
     );
+    ensure!(
+        args.read_rate.is_none() || args.engine != Engine::TokioUring,
+        "--read-rate: only epoll reads slowly; leave --engine out"
+    );
     if let Some(rate) = args.rate {
         ensure!(
             (1.0..=1e6).contains(&rate),
@@ -156,6 +164,7 @@ fn plan(args: &Args) -> anyhow::Result<Plan> {
         interval: args.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
         duration: Duration::from_secs_f64(args.seconds),
         requests_max: args.requests,
+        read_rate: args.read_rate,
         slow: plan::Slow {
             clients: args.slow.into(),
             duration: Duration::from_secs_f64(args.slow_seconds),

@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) interval: Option<Duration>,
     pub(crate) duration: Duration,
     pub(crate) requests_max: u64,
+    /// Bytes a second that each connection reads; none: as fast as it can.
+    pub(crate) read_rate: Option<u64>,
     pub(crate) slow: Slow,
 }
 

@@ -94,7 +94,7 @@ impl Client {
     fn step(&mut self, plan: &Plan) -> std::io::Result<bool> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => none.insert(socket::connect(plan.address)?),
+            none => none.insert(socket::connect(plan.address, None)?),
         };
         let request = &plan.request;
         if self.written < request.len() {

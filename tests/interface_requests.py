@@ -397,6 +397,7 @@ waiting = [
     for method in ("GET", "HEAD")
 ] + [
     ask("/waiting/any?user"), ask("/waiting-class?a=1"), ask("/waiting-class", method="POST"),
+    ask("/waiting-atomic"),
     ask("/database/look"), ask("/local/look"), ask(JOURNAL),
 ]  # fmt: skip
 

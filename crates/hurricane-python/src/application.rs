@@ -200,6 +200,9 @@ impl Shared {
         let thread = ThreadName { tid: gettid().as_raw(), pthread: pthread_self() };
         Python::attach(|py| {
             debugging::join(py, index);
+            if let Some(Below { entry, .. }) = &self.django {
+                entry.get().join_loop(py);
+            }
             let mut memory = Memory::default();
             loop {
                 match self.pool.next(index) {

@@ -12,11 +12,17 @@ from django.core import cache, signals
 from django.core.handlers import base, wsgi
 from django.http import QueryDict
 from django.http.cookie import parse_cookie
-from django.http.response import HttpResponse, HttpResponseBase, ResponseHeaders
+from django.http.response import (
+    HttpResponse,
+    HttpResponseBase,
+    ResponseHeaders,
+    StreamingHttpResponse,
+)
 from django.urls import base as urls
 from django.utils.log import log_response
 
 from hurricane._core import DjangoEntry
+from hurricane.interface import loop
 from hurricane.interface.request import WSGIRequest
 
 if TYPE_CHECKING:
@@ -61,6 +67,7 @@ def enter(application: WSGIApplication) -> DjangoEntry:
                 [db.close_old_connections, cache.close_caches, base.reset_urlconf],
             ),
             "iterate": HttpResponse.__iter__,
+            "iterate_stream": StreamingHttpResponse.__iter__,
             "items": HttpResponseBase.items,
             "reason_phrase": vars(HttpResponseBase)["reason_phrase"],
             "close": HttpResponseBase.close,
@@ -68,6 +75,8 @@ def enter(application: WSGIApplication) -> DjangoEntry:
             "reasons": responses,
             "cookie_begin": COOKIE_BEGIN,
             "announce": announce,
+            "join_loop": loop.join,
+            "stream": loop.stream,
         }
     )
 

@@ -36,6 +36,13 @@ KNOWN: dict[str, frozenset[str]] = {
     "django.http.response:HttpResponseBase.items": frozenset({"a3e2b3e3ddab01cb"}),
     "django.http.response:HttpResponseBase.close": frozenset({"7689c4f13ba32ef4"}),
     "django.http.response:HttpResponse.__iter__": frozenset({"10033f487ba0de44"}),
+    "django.http.response:StreamingHttpResponse.__iter__": frozenset(
+        {"9e01ef725181e0d2", "f908af7988b1b4ce"}
+    ),
+    "django.http.response:StreamingHttpResponse.streaming_content": frozenset({"56f126c59a20a669"}),
+    "django.http.response:StreamingHttpResponse._set_streaming_content": frozenset(
+        {"34ed964ce7d3dcd5", "73351f653c361dd0"}
+    ),
     "django.http.response:HttpResponse.content": frozenset({"a98fdbf8add18732"}),
     "django.http.response:ResponseHeaders.__setitem__": frozenset({"99acbf4f370c2ac3"}),
     "django.utils.datastructures:CaseInsensitiveMapping.__iter__": frozenset({"d78ce9bf7d00b0a2"}),

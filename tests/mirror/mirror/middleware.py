@@ -1,5 +1,6 @@
 """Middleware of each kind."""
 
+import threading
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Any
@@ -10,6 +11,7 @@ from django.template.response import SimpleTemplateResponse
 from django.utils.decorators import sync_and_async_middleware
 
 from mirror.journal import note
+from mirror.looping import SEEN
 
 Answer = Callable[[HttpRequest], Any]
 
@@ -71,8 +73,15 @@ class Inner:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Passes it on."""
+        """Passes it on; tells its thread and its context where a view asks for them."""
+        if not request.path.startswith("/looping/"):
+            answer: HttpResponseBase = self.get_response(request)
+            return answer
+        token = SEEN.set("middleware")
         response: HttpResponseBase = self.get_response(request)
+        response["X-Seen"] = SEEN.get()
+        response["X-Thread"] = str(threading.get_ident())
+        SEEN.reset(token)
         return response
 
     def process_view(

@@ -1,10 +1,13 @@
 """A path for each kind of answer."""
 
 from django.conf.urls.i18n import i18n_patterns
+from django.db.transaction import non_atomic_requests
 from django.urls import include, path, re_path
 
-from mirror import requests, views, waiting
+from mirror import looping, requests, views, waiting
 
+# Django refuses coroutines where a database has ATOMIC_REQUESTS.
+unatomic = non_atomic_requests(using="atomic")
 inner = [path("<slug:name>/", views.named, name="inner")]
 
 urlpatterns = [
@@ -31,8 +34,10 @@ urlpatterns = [
     path("class", views.Kind.as_view(), {"extra": "given"}),
     path("page", views.page),
     path("journal", views.journal),
-    path("waiting/<str:kind>", waiting.waiting),
-    path("waiting-class", waiting.Kind.as_view()),
+    path("waiting/<str:kind>", unatomic(waiting.waiting)),
+    path("waiting-class", unatomic(waiting.Kind.as_view())),
+    path("waiting-atomic", waiting.Kind.as_view()),
+    path("looping/<str:kind>", unatomic(looping.looping)),
     path("i18n/", include("django.conf.urls.i18n")),
     *i18n_patterns(path("local-page/", views.page)),
 ]

@@ -22,6 +22,8 @@ const CLASSES_MAX: usize = 256;
 pub(crate) struct Stock {
     /// `HttpResponse.__iter__`
     pub(crate) iterate: Py<PyAny>,
+    /// `StreamingHttpResponse.__iter__`
+    pub(crate) iterate_stream: Py<PyAny>,
     /// `HttpResponseBase.items`
     pub(crate) items: Py<PyAny>,
     /// `HttpResponseBase.reason_phrase`
@@ -44,6 +46,7 @@ pub(crate) struct Shape {
     /// Head and content lie in the attributes where Django puts them.
     has_plain_head: bool,
     has_plain_content: bool,
+    has_plain_stream: bool,
     pub(crate) has_plain_close: bool,
 }
 
@@ -90,7 +93,19 @@ impl Shapes {
         let has_plain_content = has_plain_head
             && has_plain_close
             && is_stock(intern!(py, "__iter__"), &self.stock.iterate)?;
-        Ok(Shape { has_plain_head, has_plain_content, has_plain_close })
+        let has_plain_stream =
+            plain_access && is_stock(intern!(py, "__iter__"), &self.stock.iterate_stream)?;
+        Ok(Shape { has_plain_head, has_plain_content, has_plain_stream, has_plain_close })
+    }
+
+    /// Whether the body is an asynchronous iterator, of which Django's own `__iter__` would make a
+    /// list before anything is sent.
+    pub(crate) fn is_async(shape: Shape, response: &Bound<'_, PyAny>) -> PyResult<bool> {
+        if !shape.has_plain_stream {
+            return Ok(false);
+        }
+        let is_async = own(response)?.get_item(intern!(response.py(), "is_async"))?;
+        Ok(is_async.is_some_and(|is_async| is_async.is_truthy().unwrap_or(false)))
     }
 
     /// Status, reason and fields.

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use hurricane_http::{File, Outlet, Request, RequestFacts};
+use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts};
 use hurricane_scoreboard::Monotonic;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyType};
+use pyo3::types::{PyCFunction, PyDict, PyList, PyString, PyTupleMethods, PyType};
 
-use crate::call::{Callee, conclude, finish, send};
+use crate::call::{Callee, as_bytes, conclude, finish, send};
 use crate::django::answer::{Shape, Shapes, Stock};
 use crate::django::lazy::{self, Kit, own};
 use crate::django::locals::{Connections, ThreadValue};
@@ -36,6 +36,10 @@ pub(crate) struct DjangoEntry {
     limited_stream: Py<PyAny>,
     parse_cookie: Py<PyAny>,
     query_dict: Py<PyAny>,
+    /// Shows the calling thread the worker's event loop.
+    join_loop: Py<PyAny>,
+    /// Sends an asynchronous body.
+    stream: Py<PyAny>,
 }
 
 #[pymethods]
@@ -71,6 +75,7 @@ impl DjangoEntry {
         };
         let stock = Stock {
             iterate: get("iterate")?,
+            iterate_stream: get("iterate_stream")?,
             items: get("items")?,
             reason: get("reason_phrase")?,
             close: get("close")?,
@@ -92,6 +97,8 @@ impl DjangoEntry {
             limited_stream: get("limited_stream")?,
             parse_cookie: get("parse_cookie")?,
             query_dict: get("query_dict")?,
+            join_loop: get("join_loop")?,
+            stream: get("stream")?,
         })
     }
 }
@@ -108,6 +115,13 @@ impl DjangoEntry {
             query_dict: self.query_dict.clone_ref(py),
             settings: self.settings.clone_ref(py),
         }))
+    }
+
+    /// To be called once by each thread that answers requests.
+    pub(crate) fn join_loop(&self, py: Python<'_>) {
+        if let Err(error) = self.join_loop.bind(py).call0() {
+            tracing::warn!(%error, "coroutines on this thread have event loops of their own");
+        }
     }
 
     /// Everything up to a response object.
@@ -291,7 +305,12 @@ fn stream(
     };
     let wrapped = wrapped(response);
     let outcome = match &wrapped {
-        Ok(wrapped) => send(py, wrapped.as_ref().unwrap_or(response), &start),
+        Ok(Some(wrapped)) => send(py, wrapped, &start),
+        Ok(None) => match Shapes::is_async(shape, response) {
+            Ok(true) => send_async(django, response, &start),
+            Ok(false) => send(py, response, &start),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error.clone_ref(py)),
     };
     conclude(py, callee, request, &start, outcome, complete);
@@ -303,6 +322,32 @@ fn stream(
     if let Err(error) = closed {
         callee.log(py, request, &error);
     }
+}
+
+/// Sends a body that comes from the event loop, part by part, from this thread.
+fn send_async(
+    django: &DjangoEntry,
+    response: &Bound<'_, PyAny>,
+    start: &Bound<'_, StartResponse>,
+) -> PyResult<Option<File>> {
+    let py = response.py();
+    let outlet = start.clone().unbind();
+    let send = PyCFunction::new_closure(py, None, None, move |arguments, _| {
+        let py = arguments.py();
+        let part = as_bytes(arguments.get_item(0)?)?;
+        let transmission = &mut outlet.bind(py).borrow_mut().transmission;
+        if part.as_bytes().is_empty() {
+            return Ok(true);
+        }
+        transmission.begin(BodyLength::Unknown)?;
+        if transmission.has_body() {
+            transmission.send(py, part.as_bytes(), false)?;
+        }
+        PyResult::Ok(transmission.has_body())
+    })?;
+    django.stream.bind(py).call1((response, send))?;
+    start.borrow_mut().transmission.begin(BodyLength::Known(0))?;
+    Ok(None)
 }
 
 /// A response with a file, as Django gives it to `wsgi.file_wrapper`.

@@ -1,0 +1,1 @@
+"""A project of packages that change Django or stand around it."""

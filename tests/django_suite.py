@@ -2,7 +2,7 @@
 
 ``python tests/django_suite.py [LABEL…]`` fetches the source distribution of the Django that is
 installed, runs its tests twice (as Django has it, and with our class), and fails if another set
-passes. It takes minutes, so it is no part of the tests of each change.
+passes. It takes minutes, so ``test_django_suite.py`` runs a part of it.
 """
 
 import os
@@ -10,11 +10,11 @@ import re
 import runpy
 import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 
 import django
+
+from packages import source_of
 
 LABELS = (
     "requests_tests", "handlers", "middleware", "sessions_tests", "csrf_tests", "cache",
@@ -29,15 +29,9 @@ OUTCOME = re.compile(
 )
 
 
-def fetch(directory: Path) -> Path:
+def fetch() -> Path:
     """The tests of the installed release."""
-    wanted = f"Django=={django.get_version()}"
-    words = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "Django"]
-    subprocess.run([*words, "--quiet", "--dest", str(directory), wanted], check=True)
-    (archive,) = directory.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(directory, filter="data")
-    return next(directory.glob("*/tests"))
+    return source_of("Django", django.get_version()) / "tests"
 
 
 def run(tests: Path, labels: list[str], *, ours: bool) -> dict[str, str]:
@@ -69,10 +63,9 @@ def inside(tests: str, words: list[str]) -> None:
 
 def main() -> None:
     """Compares."""
-    with tempfile.TemporaryDirectory() as directory:
-        tests = fetch(Path(directory))
-        labels = sys.argv[1:] or [it for it in LABELS if (tests / it.partition(".")[0]).is_dir()]
-        stock, ours = (run(tests, labels, ours=ours) for ours in (False, True))
+    tests = fetch()
+    labels = sys.argv[1:] or [it for it in LABELS if (tests / it.partition(".")[0]).is_dir()]
+    stock, ours = (run(tests, labels, ours=ours) for ours in (False, True))
     passed = sum(outcome == "ok" for outcome in ours.values())
     different = {name: (stock.get(name), ours.get(name)) for name in {*stock, *ours}
                  if stock.get(name) != ours.get(name)}  # fmt: skip

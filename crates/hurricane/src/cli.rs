@@ -379,7 +379,7 @@ pub struct ProjectArgs {
         long,
         env = "HURRICANE_INTERFACE",
         value_name = "INTERFACE",
-        default_value = "wsgi",
+        default_value = "auto",
         ignore_case = true
     )]
     pub interface: Interface,

@@ -91,9 +91,9 @@ impl Compat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Interface {
     /// Below WSGI where nobody can tell the difference, else through it.
+    #[default]
     Auto,
     /// The project's WSGI application is called.
-    #[default]
     Wsgi,
     /// Django gets a request object that is filled when it is looked at.
     Django,

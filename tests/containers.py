@@ -4,7 +4,6 @@ No image registry is asked: the two images that the Dockerfile begins with are m
 debootstrap, with Debian's Python in one and the toolchain of this machine in the other.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import kubelet
 import wire
 from condition import wait_until
 from serving import free_port
@@ -177,7 +177,7 @@ class Container:
             state = podman("inspect", "--format", "{{.State.Status}}", self.id)
             assert state == "running", f"the container is {state}:\n{self.log()}"
             try:
-                response = wire.probe(self.probe_port, path).response
+                response = kubelet.probe(self.probe_port, path).response
             except (OSError, wire.Closed):
                 return None
             return response if response.status == status else None
@@ -188,7 +188,7 @@ class Container:
 
     def status(self) -> dict[str, Any]:
         """``/status``."""
-        found: dict[str, Any] = json.loads(self.wait_for("/status").body)
+        found: dict[str, Any] = wire.get(self.probe_port, "/status").json()
         return found
 
     def execute(self, *words: str) -> str:

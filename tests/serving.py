@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import kubelet
 import wire
 from condition import wait_until
 
@@ -159,7 +160,7 @@ class Server:
             code = self.process.poll()
             assert code is None, f"the server ended with {code}:\n{self.log()}"
             try:
-                return wire.probe(self.probe_port, "/startup").response.status == 200
+                return kubelet.probe(self.probe_port, "/startup").response.status == 200
             except (OSError, wire.Closed):
                 return False
 
@@ -183,13 +184,13 @@ class Server:
         self.connections.append(connection)
         return connection
 
-    def probe(self, path: str) -> wire.Probe:
+    def probe(self, path: str) -> kubelet.Probe:
         """Asks as a kubelet does, but with patience for a busy machine."""
-        return wire.probe(self.probe_port, path, timeout=5.0)
+        return kubelet.probe(self.probe_port, path, timeout=5.0)
 
     def status(self) -> dict[str, Any]:
         """``/status``."""
-        status: dict[str, Any] = self.probe("/status").response.json()
+        status: dict[str, Any] = wire.get(self.probe_port, "/status").json()
         return status
 
     def workers(self) -> list[int]:

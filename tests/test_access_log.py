@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import kubelet
 import serving
 import wire
 from condition import wait_until
@@ -285,13 +286,13 @@ def test_nobody_waits_for_a_reader_of_native_lines(start_once: Starter) -> None:
 
 def is_started(probe_port: int) -> bool:
     try:
-        return wire.probe(probe_port, "/startup").response.status == 200
+        return kubelet.probe(probe_port, "/startup").response.status == 200
     except (OSError, wire.Closed):
         return False
 
 
 def totals(probe_port: int) -> dict[str, Any]:
-    found: dict[str, Any] = wire.probe(probe_port, "/status").response.json()["totals"]
+    found: dict[str, Any] = wire.get(probe_port, "/status").json()["totals"]
     return found
 
 

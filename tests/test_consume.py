@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import wire
 from condition import wait_until
 from rabbitmq import Link, RabbitMQ, shared
 from receiver import Receiver
@@ -115,7 +116,7 @@ def consume(rabbitmq: RabbitMQ) -> Generator[Consume]:
 
 def sample(consumer: Consumer, name: str) -> float:
     """A value of the server's metrics."""
-    text = consumer.probe("/metrics/server").response.text
+    text = wire.get(consumer.probe_port, "/metrics/server").text
     return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
@@ -381,7 +382,7 @@ def test_metrics_of_the_project_outlive_a_consumer(consume: Consume) -> None:
     wait_until(lambda: consumer.workers() not in ([], [worker]), 15, "another consumer")
     consumer.send("sell novel")
     consumer.wait_for_counts(acked=3)
-    page = consumer.probe("/numbers").response.text
+    page = wire.get(consumer.probe_port, "/numbers").text
     assert 'stage_sold_total{kind="novel"} 3.0' in page
     assert 'hurricane_messages_settled_total{how="acked"} 3' in page
 

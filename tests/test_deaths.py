@@ -5,7 +5,7 @@ import signal
 import socket
 from functools import partial
 
-import wire
+import kubelet
 from condition import wait_until
 from conftest import Starter
 from serving import Server, stop
@@ -35,7 +35,7 @@ def test_the_control_process_costs_no_request(start: Starter) -> None:
         # Each waits in the accept queue until a successor is there, which goes on from the last
         # results of checks: nothing fails.
         answers = [
-            wire.probe(server.probe_port, path, 10) for path in ("/ready", "/alive", "/startup")
+            kubelet.probe(server.probe_port, path, 10) for path in ("/ready", "/alive", "/startup")
         ]
         assert [answer.response.status for answer in answers] == [200] * 3
         assert server.control() != control
@@ -85,7 +85,7 @@ def test_a_control_process_that_dies_in_the_drain_comes_back(start: Starter) -> 
     server.wait_for_ready()
     drain(server)
     os.kill(server.control(), signal.SIGKILL)
-    assert wire.probe(server.probe_port, "/ready", 10).response.status == 200
+    assert kubelet.probe(server.probe_port, "/ready", 10).response.status == 200
     assert server.status()["phase"] == "draining"
     assert server.wait() == 0
 

@@ -15,7 +15,7 @@ SAMPLE = re.compile(r"(hurricane_[a-z_]+)(?:\{(.*)\})? (\S+)")
 
 def scrape(server: Server, port: int | None = None) -> dict[str, float]:
     """Every sample by its name and labels; fails the test where a line is no sample."""
-    response = wire.probe(port or server.probe_port, "/metrics/server", timeout=5.0).response
+    response = wire.get(port or server.probe_port, "/metrics/server")
     assert response.status == 200
     assert response.header("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
     samples = {}

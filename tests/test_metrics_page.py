@@ -53,7 +53,7 @@ BOUNDS = [
 
 def page(server: Server, path: str = "/metrics") -> str:
     """The page as it stands."""
-    response = wire.probe(server.probe_port, path, timeout=10.0).response
+    response = wire.get(server.probe_port, path)
     assert response.status == 200, response.text
     assert response.header("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
     return response.text

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import kubelet
 import wire
 from condition import wait_until
 from conftest import Starter
@@ -35,7 +36,7 @@ def replica(start: Starter, postgresql: PostgreSQL, signals: Path) -> Server:
 def awaited(server: Server) -> str:
     """What the replica waits for."""
     try:
-        return wire.probe(server.probe_port, "/startup", timeout=5.0).response.text
+        return kubelet.probe(server.probe_port, "/startup", timeout=5.0).response.text
     except (OSError, wire.Closed):
         return ""
 

@@ -12,6 +12,7 @@ from shutil import copy
 
 import pytest
 
+import kubelet
 import wire
 from condition import wait_until
 from conftest import Starter
@@ -34,7 +35,7 @@ def wait_for_probe(server: Server, text: str) -> None:
         code = server.process.poll()
         assert code is None, f"the server ended with {code}:\n{server.log()}"
         try:
-            answer = wire.probe(server.probe_port, "/startup").response
+            answer = kubelet.probe(server.probe_port, "/startup").response
         except (OSError, wire.Closed):
             return False
         return answer.status == 400 and text in answer.text

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import kubelet
 import wire
 from condition import wait_until
 from conftest import Starter
@@ -119,9 +120,9 @@ def test_a_typed_flag_wins_even_when_it_equals_the_default(start_once: Starter) 
 
 def test_booleans_are_real_in_environment_and_settings(start_once: Starter) -> None:
     server = start_once(env={"HURRICANE_NO_PROBE": "false"})
-    assert server.probe("/ready").response.status == 200
+    server.wait_for_ready()
     server = start_once(env={"HURRICANE_NO_PROBE": "1", **as_settings(HURRICANE_NO_PROBE=False)})
-    assert server.probe("/ready").response.status == 200
+    server.wait_for_ready()
 
 
 def test_djangos_debug_changes_nothing_about_the_server(start_once: Starter) -> None:
@@ -146,7 +147,7 @@ def test_call_command_takes_keywords(start_once: Starter) -> None:
 
         def ready() -> bool:
             try:
-                return wire.probe(probe_port, "/keyword").response.status == 200
+                return kubelet.probe(probe_port, "/keyword").response.status == 200
             except (OSError, wire.Closed):
                 return False
 
@@ -337,4 +338,4 @@ def test_port_0_lets_the_kernel_choose_and_logs_the_choice(start_once: Starter) 
     server = start_once("--port", "0", "--probe-port", "0", wait=False)
     ports = wait_until(lambda: re.findall(r"127\.0\.0\.1:(\d+)", server.log()), 20)
     assert wire.get(int(ports[0])).body == b"hello"
-    assert wire.probe(int(ports[1]), "/startup").response.status == 200
+    assert kubelet.probe(int(ports[1]), "/startup").response.status == 200

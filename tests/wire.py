@@ -3,7 +3,6 @@
 import json
 import socket
 import struct
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -216,29 +215,3 @@ def post(port: int, path: str, body: bytes, *headers: str) -> Response:
     with Connection(port) as connection:
         connection.send(request("POST", path, "Connection: close", *headers, body=body))
         return connection.response()
-
-
-@dataclass
-class Probe:
-    """What a kubelet sees of one probe."""
-
-    response: Response
-    seconds: float
-    in_one_piece: bool
-
-
-def probe(port: int, path: str, timeout: float = 1.0) -> Probe:
-    """Asks as a kubelet does: its bytes, a new connection, one second for everything."""
-    begin = time.monotonic()
-    with Connection(port, timeout=timeout) as connection:
-        connection.send(
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: kube-probe/1.36\r\n"
-            "Accept: */*\r\nConnection: close\r\n\r\n".encode()
-        )
-        connection.fill()
-        first = len(connection.buffer)
-        response = connection.response()
-        assert connection.is_closed_by_peer()
-        seconds = time.monotonic() - begin
-        length = len(response.head) + len(response.body)
-        return Probe(response, seconds, in_one_piece=first == length)

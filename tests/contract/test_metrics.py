@@ -36,7 +36,7 @@ FAMILIES = {
 
 def scrape(target: Target, path: str = "/metrics") -> str:
     """One scrape."""
-    response = wire.probe(target.probe_port, path, timeout=target.patience).response
+    response = wire.get(target.probe_port, path)
     assert response.status == 200
     return response.text
 

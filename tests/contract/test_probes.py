@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import kubelet
 import wire
 from contract.target import Serve, Target
 from wire import request
@@ -400,8 +401,8 @@ def test_a_check_that_hangs_holds_no_probe(serve: Serve) -> None:
     target.wait_for_ready()
     target.put("liveness-hangs")
     try:
-        assert wire.probe(target.probe_port, "/alive").response.status == 200
-        assert wire.probe(target.probe_port, "/ready").response.status == 200
+        assert kubelet.probe(target.probe_port, "/alive").response.status == 200
+        assert kubelet.probe(target.probe_port, "/ready").response.status == 200
     finally:
         target.remove("liveness-hangs")
 

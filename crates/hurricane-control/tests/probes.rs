@@ -15,6 +15,7 @@ use hurricane_control::{
     VerdictLimits, Wording,
 };
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
+use hurricane_testkit::probe_request;
 use serde_json::json;
 
 /// The longest that anything here may take on a loaded machine.
@@ -146,13 +147,9 @@ impl Answer {
     }
 }
 
-/// What kubelet 1.36 sends, byte for byte.
+/// What a kubelet sends.
 fn kubelet(path: &str) -> Vec<u8> {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:18101\r\nUser-Agent: kube-probe/1.36\r\n\
-         Accept: */*\r\nConnection: close\r\n\r\n"
-    )
-    .into_bytes()
+    probe_request(18101, path).into_bytes()
 }
 
 /// A readiness check whose every run waits for an outcome from the test.

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::probe::{ProbeAnswer, probe};
 use crate::refusal::Refusal;
 use crate::until::{PATIENCE, until};
@@ -219,7 +220,8 @@ impl Running {
     /// # Errors
     /// When it is not answered with JSON.
     pub fn status(&self) -> Result<Value> {
-        Ok(serde_json::from_str(&self.probe("/status")?.body)?)
+        let answer = Client::connect(self.probe_port)?.get("/status")?;
+        Ok(serde_json::from_slice(&answer.body)?)
     }
 
     /// The process id of a worker that is a process.

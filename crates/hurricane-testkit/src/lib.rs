@@ -17,6 +17,6 @@ mod until;
 
 pub use client::{Answer, Client};
 pub use launch::{Ended, Launch, Running};
-pub use probe::{ProbeAnswer, probe};
+pub use probe::{ProbeAnswer, probe, probe_request};
 pub use refusal::Refusal;
 pub use until::{PATIENCE, until};

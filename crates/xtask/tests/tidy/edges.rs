@@ -48,8 +48,9 @@ const OURS: [(&str, &[&str]); 13] = [
 ];
 
 /// What only tests of a crate use beside the above.
-const OURS_IN_TESTS: [(&str, &str); 3] = [
+const OURS_IN_TESTS: [(&str, &str); 4] = [
     ("hurricane", "hurricane-testkit"),
+    ("hurricane-control", "hurricane-testkit"),
     ("hurricane-loadtest", "hurricane-testkit"),
     ("xtask", "hurricane"),
 ];

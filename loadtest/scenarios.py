@@ -73,10 +73,11 @@ SCENARIOS = (
     ),
     Scenario(
         "django", "Django hello, no middleware", Application.DJANGO, rivals=DJANGO, body_bytes=13,
+        goals=(("granian", 0.35),),
     ),
     Scenario(
         "django-default", "Django hello, default middleware", Application.DJANGO_DEFAULT,
-        rivals=DJANGO, body_bytes=13, goals=(("granian", 0.8), ("django-hurricane", 0.2)),
+        rivals=DJANGO, body_bytes=13, goals=(("granian", 0.6), ("django-hurricane", 0.2)),
     ),
     Scenario(
         "open", "Django hello at 1,000 requests a second (open loop)", Application.DJANGO_DEFAULT,

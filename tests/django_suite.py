@@ -36,7 +36,13 @@ def fetch() -> Path:
 
 def run(tests: Path, labels: list[str], *, ours: bool) -> dict[str, str]:
     """What came of each test."""
-    environment = {**os.environ, OURS: "1" if ours else "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {
+        **os.environ,
+        OURS: "1" if ours else "",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        # Its own, not those of the tests that run it.
+        "DJANGO_SETTINGS_MODULE": "test_sqlite",
+    }
     words = [sys.executable, __file__, "--inside", str(tests), *labels, "--parallel=1", "-v2"]
     done = subprocess.run(
         words, cwd=tests, env=environment, capture_output=True, text=True, check=False

@@ -61,13 +61,6 @@ def test_both_interfaces_answer_alike(pair: Pair, group: str) -> None:
     assert different == [], "\n".join(different)
 
 
-def test_coroutines_are_answered(pair: Pair) -> None:
-    # Django refuses them where a database has ATOMIC_REQUESTS, which would be alike, too.
-    for server in pair.servers:
-        assert server.get("/waiting/sleep").body == b"slept"
-        assert server.get("/waiting-class?a=1").body == b"class a=1"
-
-
 def test_the_table_has_hundreds_of_requests_that_are_answered(pair: Pair) -> None:
     assert sum(map(len, GROUPS.values())) > 500
     assert [server.status()["interface"] for server in pair.servers] == ["wsgi", "django"]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from django.apps import AppConfig
 from django.contrib.sessions import middleware as sessions
+from django.core import signing
 from django.http import response
 from django.middleware.gzip import GZipMiddleware
 from django.utils import cache, crypto
@@ -32,5 +33,5 @@ class MirrorConfig(AppConfig):
         still.time = lambda: NOW
         # A length that tells nobody how well something was compressed.
         GZipMiddleware.max_random_bytes = None  # type: ignore[assignment]
-        for module in (response, cache, sessions):
+        for module in (response, cache, sessions, signing):
             vars(module)["time"] = still

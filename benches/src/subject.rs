@@ -19,6 +19,8 @@ const PART_TIMES: Times = Times { first: 200, more: 200 };
 const ENVIRON_TIMES: Times = Times { first: 500, more: 1000 };
 /// Servers have clocks and threads of their own: 0.4 % spread with 1,000, measured.
 const REQUEST_TIMES: Times = Times { first: 500, more: 2000 };
+/// The longest wait for a start: importing Django takes valgrind 10 s of CPU, measured.
+const START: Duration = Duration::from_secs(120);
 /// Between two requests, so that each finds the server at rest, with its threads asleep. Without
 /// it they are sometimes still awake, and the same request takes another way.
 const REST: Duration = Duration::from_millis(1);
@@ -59,13 +61,16 @@ pub(crate) enum Subject {
     NativeRequest,
     /// A whole request, answered by a WSGI application.
     WsgiRequest,
+    /// A whole request, answered by a view of Django that is entered below WSGI.
+    DjangoRequest,
 }
 
 impl Subject {
     pub(crate) fn all() -> Vec<Self> {
         let parts = PARTS.iter().map(|part| Self::Part(part.name));
         let environs = ["plain", "browser"].map(Self::Environ);
-        parts.chain(environs).chain([Self::NativeRequest, Self::WsgiRequest]).collect()
+        let requests = [Self::NativeRequest, Self::WsgiRequest, Self::DjangoRequest];
+        parts.chain(environs).chain(requests).collect()
     }
 
     /// As in the baseline.
@@ -75,12 +80,13 @@ impl Subject {
             Self::Environ(request) => format!("environ_{request}"),
             Self::NativeRequest => "request_native".to_owned(),
             Self::WsgiRequest => "request_wsgi".to_owned(),
+            Self::DjangoRequest => "request_django".to_owned(),
         }
     }
 
     /// Whether the interpreter executes a part of it.
     fn needs_python(&self) -> bool {
-        matches!(self, Self::Environ(_) | Self::WsgiRequest)
+        matches!(self, Self::Environ(_) | Self::WsgiRequest | Self::DjangoRequest)
     }
 
     /// The instructions of doing it once.
@@ -88,7 +94,7 @@ impl Subject {
         let times = match self {
             Self::Part(_) => PART_TIMES,
             Self::Environ(_) => ENVIRON_TIMES,
-            Self::NativeRequest | Self::WsgiRequest => REQUEST_TIMES,
+            Self::NativeRequest | Self::WsgiRequest | Self::DjangoRequest => REQUEST_TIMES,
         };
         let name = self.name();
         let instructions = |times: u64| {
@@ -124,12 +130,12 @@ impl Subject {
                 ask(Launch::command(command), "/", times)
             }
             Self::WsgiRequest => {
-                let mut command = run.words();
-                command.push(built.python.clone().into());
-                let application = ["-m", "hurricane", "serve", "hello:application", "--threads=1"];
-                command.extend(application.map(OsString::from));
-                let path = built.benches.join("applications");
-                ask(Launch::command(command).env("PYTHONPATH", path), BROWSER_TARGET, times)
+                let application = ["-m", "hurricane", "serve", "hello:application"];
+                ask_python(built, run, &application, times)
+            }
+            Self::DjangoRequest => {
+                let project = ["-m", "project", "serve", "--interface=django"];
+                ask_python(built, run, &project, times)
             }
         }
     }
@@ -150,6 +156,7 @@ fn ask(server: Launch, target: &str, times: u64) -> anyhow::Result<()> {
     let server = environment.fold(server, |server, (name, value)| server.env(name, value));
     let mut server = server
         .args(["--host=127.0.0.1", "--no-probe", "--io=epoll", "--pin=off", "--access-log=off"])
+        .patience(START)
         .start();
     let request = BROWSER.replacen(BROWSER_TARGET, target, 1);
     {
@@ -165,6 +172,15 @@ fn ask(server: Launch, target: &str, times: u64) -> anyhow::Result<()> {
     let code = server.wait_for_end()?;
     ensure!(code == 0, "the server ended with {code}:\n{}", server.log().join("\n"));
     Ok(())
+}
+
+/// The same of a server in Python, which serves one of the applications here.
+fn ask_python(built: &Executables, run: &Run, serve: &[&str], times: u64) -> anyhow::Result<()> {
+    let mut command = run.words();
+    command.push(built.python.clone().into());
+    command.extend(serve.iter().copied().chain(["--threads=1"]).map(OsString::from));
+    let path = built.benches.join("applications");
+    ask(Launch::command(command).env("PYTHONPATH", path), BROWSER_TARGET, times)
 }
 
 /// Under which conditions counts can be compared: the same code compiled for another processor or

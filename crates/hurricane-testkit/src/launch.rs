@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::probe::{ProbeAnswer, probe};
 use crate::refusal::Refusal;
-use crate::until::{PATIENCE, until};
+use crate::until::{PATIENCE, until, until_within};
 
 /// How to start a server. Unless told otherwise it serves on ports that the kernel chooses, with
 /// one worker, and logs JSON.
@@ -26,6 +26,7 @@ pub struct Launch {
     args: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     refusal: Option<Refusal>,
+    patience: Duration,
 }
 
 impl Launch {
@@ -48,6 +49,7 @@ impl Launch {
             args: words.chain(defaults.map(OsString::from)).collect(),
             environment: Vec::new(),
             refusal: None,
+            patience: PATIENCE,
         }
     }
 
@@ -92,13 +94,21 @@ impl Launch {
         self
     }
 
+    /// Waits longer for the start, of a server that runs in an emulator.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Starts the server and waits until it says that it serves.
     ///
     /// # Panics
     /// When it ends or does not start in time; its log is in the message.
     pub fn start(self) -> Running {
+        let patience = self.patience;
         let mut running = self.spawn().expect("the server can be started");
-        running.wait_for_start();
+        running.wait_for_start(patience);
         running
     }
 
@@ -161,8 +171,8 @@ pub struct Running {
 }
 
 impl Running {
-    fn wait_for_start(&mut self) {
-        let line = until("the start line", || {
+    fn wait_for_start(&mut self, patience: Duration) {
+        let line = until_within(patience, "the start line", || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("the server ended with {status}:\n{}", self.log().join("\n"));
             }

@@ -13,8 +13,17 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// When it has none within [`PATIENCE`]; `what` completes "waited in vain for …".
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, condition)
+}
+
+/// Likewise, with another patience.
+pub(crate) fn until_within<T>(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = condition() {
             return value;

@@ -64,6 +64,8 @@ fn times(venv: &Venv, names: &[String]) -> anyhow::Result<()> {
 
 fn counts(venv: &Venv, args: &Args) -> anyhow::Result<()> {
     system::prepare_counts()?;
+    // Django is counted, too.
+    venv.require("loadtest.txt", None)?;
     venv.install_checkout()?;
     build(venv, &["--package", "hurricane-benches", "--bins", "--example", "environ"])?;
     build(venv, &["--package", "hurricane", "--example", "native"])?;

@@ -71,6 +71,15 @@ pub struct Args {
           default_value = "660", value_parser = mode)]
     pub uds_mode: u32,
 
+    /// User to run as once the server listens, by name or number, for a start as root: it and all that
+    /// it starts, the application too, have no other rights then
+    #[arg(long, env = "HURRICANE_USER", value_name = "USER")]
+    pub user: Option<String>,
+
+    /// Group to run as [default: that of --user]; supplementary groups are those of --user
+    #[arg(long, env = "HURRICANE_GROUP", value_name = "GROUP")]
+    pub group: Option<String>,
+
     /// Port of the probes [default: the next after --port]; the same as --port answers them there
     #[arg(long, env = "HURRICANE_PROBE_PORT", value_name = "PORT", value_parser = port)]
     pub probe_port: Option<u16>,

@@ -104,6 +104,10 @@ pub struct Config {
     pub uds: Option<PathBuf>,
     /// Permissions of its file.
     pub uds_mode: u32,
+    /// User to run as; none: who has started it.
+    pub user: Option<String>,
+    /// Group to run as.
+    pub group: Option<String>,
     /// Where probes are answered.
     pub probe_port: ProbePort,
     /// Paths of the probes.
@@ -212,6 +216,9 @@ impl Config {
             port: args.port,
             uds: args.uds.clone(),
             uds_mode: args.uds_mode,
+            // A variable that is set to nothing asks for nothing.
+            user: args.user.clone().filter(|user| !user.is_empty()),
+            group: args.group.clone().filter(|group| !group.is_empty()),
             probe_port: probe_port(args)?,
             paths: probe_paths(args)?,
             metrics_extended: args.metrics.metrics_extended,

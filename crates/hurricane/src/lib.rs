@@ -60,6 +60,7 @@ mod notify;
 mod outlook;
 mod page;
 mod preparation_args;
+mod privileges;
 mod process;
 mod proxy_args;
 mod recycle;

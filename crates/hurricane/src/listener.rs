@@ -18,7 +18,9 @@ pub(crate) mod unix;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::lchown;
 
+use nix::unistd::{Gid, Uid, fchown};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cli::HOST_DEFAULT;
@@ -170,6 +172,21 @@ impl Listeners {
             _ => Door::Inherited,
         };
         Self { backlog: config.backlog, app, probes, without_ipv6: false, door }
+    }
+
+    /// Makes what is bound somebody else's: the kernel lets only their owner add a socket to a group
+    /// of them, and only the owner of a socket's file may remove it.
+    pub(crate) fn give_to(&mut self, uid: Uid, gid: Gid, bound: &Bound) -> io::Result<()> {
+        if let (Endpoint::Unix(path), Door::File(file)) = (&self.app, &mut self.door) {
+            // Whatever has been put in its place meanwhile, no link is followed.
+            lchown(path, Some(uid.as_raw()), Some(gid.as_raw()))?;
+            // That was a change of it.
+            *file = Some(SocketFile::at(path)?);
+        }
+        for socket in bound.workers.iter().chain(&bound.probe) {
+            fchown(socket, Some(uid), Some(gid))?;
+        }
+        Ok(())
     }
 
     fn bind_probe(

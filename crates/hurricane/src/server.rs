@@ -35,6 +35,7 @@ use crate::outlook::{
     note_entrance, status,
 };
 use crate::page::{self, ProjectPart, Scrape};
+use crate::privileges::{Identity, PrivilegeError};
 use crate::process;
 use crate::reload::errand;
 use crate::reload::handover::Received;
@@ -53,6 +54,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 pub(crate) enum StartError {
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     #[error(transparent)]
     Scoreboard(#[from] ScoreboardError),
     #[error(transparent)]
@@ -337,7 +340,12 @@ fn supervise(
 ) -> Result<End, StartError> {
     process::raise_open_files();
     let signals = Signals::take().map_err(StartError::Signals)?;
-    let (listeners, bound) = Listeners::bind(&config, Passed::take().map_err(ListenError::from)?)?;
+    let identity = Identity::wanted(&config)?;
+    let passed = Passed::take().map_err(ListenError::from)?;
+    let (mut listeners, bound) = Listeners::bind(&config, passed)?;
+    if let Some(identity) = &identity {
+        identity.assume(&mut listeners, &bound)?;
+    }
     if listeners.without_ipv6 {
         tracing::warn!("this host has no IPv6; listening on 0.0.0.0 only");
     }

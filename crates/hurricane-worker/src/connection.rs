@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use hurricane_http::{
     Answered, Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Origin,
-    Outlet, ProxyHeader, Reply, Request, RequestError, RequestFacts, Response, Scheme, Version,
+    Outlet, ProxyHeader, Reply, Request, RequestError, RequestFacts, Response, Version,
 };
 use hurricane_scoreboard::Monotonic;
 use monoio::io::Splitable;
@@ -53,30 +53,47 @@ impl From<io::Error> for Ending {
     }
 }
 
-/// Serves one connection to its end. It counts as open already: a worker that stops waits for it
-/// from the moment that it was accepted.
+/// What is known of a connection before its first byte.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// Who has connected, by the socket or a PROXY header.
+    pub(crate) origin: Origin,
+    /// Where to; none of a Unix domain socket.
+    pub(crate) local: Option<SocketAddr>,
+    /// It begins with a PROXY header.
+    pub(crate) awaits_header: bool,
+}
+
+impl Seen {
+    /// Takes what a load balancer says.
+    pub(crate) fn learn(&mut self, header: ProxyHeader) {
+        (self.origin.client, self.local) = match header {
+            ProxyHeader::Own => return,
+            ProxyHeader::Unix => (None, None),
+            ProxyHeader::Client { source, destination } => (Some(source), Some(destination)),
+        };
+    }
+}
+
+/// Serves one connection to its end.
 pub(crate) async fn serve<A: Application>(
-    worker: Rc<Worker<A>>,
+    worker: &Rc<Worker<A>>,
     stream: TcpStream,
     socket: BorrowedFd<'static>,
-    peer: Option<SocketAddr>,
+    seen: Seen,
 ) {
-    let local = peer.map(|peer| stream.local_addr().unwrap_or(peer));
-    let local = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
     let entry = Rc::new(Entry::new(socket));
     // Not the last heartbeat's time: no connection is to end before its age.
     entry.begin(Monotonic::now(), worker.limits());
     worker.registry.add(&entry);
     let (reading, writing) = stream.into_split();
-    let seen = Origin { client: peer, scheme: Scheme::Http };
     let mut connection = Connection {
-        worker,
+        worker: Rc::clone(worker),
         entry,
         source: source(reading),
         sink: Sink::new(writing),
         seen,
-        origin: seen,
-        local,
+        origin: seen.origin,
         peer_finished: false,
         requests: 0,
         parser: HeadParser::default(),
@@ -84,7 +101,6 @@ pub(crate) async fn serve<A: Application>(
         refused: None,
     };
     connection.live().await;
-    connection.worker.connection_closed();
 }
 
 pub(crate) struct Connection<A, F> {
@@ -92,12 +108,9 @@ pub(crate) struct Connection<A, F> {
     pub(crate) entry: Rc<Entry>,
     source: Source<F>,
     pub(crate) sink: Sink,
-    /// Who has connected, by the socket or a PROXY header.
-    seen: Origin,
+    seen: Seen,
     /// Who has sent the present request.
     origin: Origin,
-    /// None of a Unix domain socket.
-    local: Option<SocketAddr>,
     /// The peer's FIN (or reset) has been seen.
     peer_finished: bool,
     /// Heads that were read so far.
@@ -111,7 +124,7 @@ pub(crate) struct Connection<A, F> {
 
 impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     async fn live(&mut self) {
-        let begun = match self.worker.proxies().has_header {
+        let begun = match self.seen.awaits_header {
             true => self.proxy_header().await,
             false => Ok(()),
         };
@@ -147,14 +160,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             }
         };
         self.source.consume(consumed);
-        match header {
-            ProxyHeader::Own => {}
-            ProxyHeader::Unix => (self.seen.client, self.local) = (None, None),
-            ProxyHeader::Client { source, destination } => {
-                (self.seen.client, self.local) = (Some(source), Some(destination));
-            }
-        }
-        self.origin = self.seen;
+        self.seen.learn(header);
+        self.origin = self.seen.origin;
         Ok(())
     }
 
@@ -163,7 +170,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         self.received = None;
         let mut head = self.next_head().await?;
         if let Proxies { trusted: Some(trusted), family, .. } = self.worker.proxies() {
-            let found = head.resolve_origin(self.seen, trusted, *family);
+            let found = head.resolve_origin(self.seen.origin, trusted, *family);
             self.origin = found.map_err(Ending::Refused)?;
         }
         self.received = self.is_timed(&head).then(Instant::now);
@@ -306,7 +313,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             None
         };
         let Origin { client: peer, scheme } = self.origin;
-        let request = Request { head, body, peer, local: self.local, scheme, keep_alive, outlet };
+        let local = self.seen.local;
+        let request = Request { head, body, peer, local, scheme, keep_alive, outlet };
         self.entry.peer.unsettle();
         self.entry.wait(Waiting::Reply, self.worker.now(), self.worker.limits());
         let worker = Rc::clone(&self.worker);
@@ -417,7 +425,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let head = self.refused.take();
         if head.is_none() {
             // Whose request the last one was says nothing of this one.
-            self.origin = self.seen;
+            self.origin = self.seen.origin;
         }
         self.log(status, head.as_ref());
     }

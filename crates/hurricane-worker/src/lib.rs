@@ -23,9 +23,11 @@ mod response;
 mod sink;
 mod source;
 mod tally;
+mod tls;
 mod worker;
 
 pub use engine::{IoChoice, RingError, prove_ring};
 pub use life::{CLOSE_ORDER, DRAIN_ORDER, LEAVE_ORDER, RETIRE_ORDER, STOP_ORDER, WorkerError, run};
 pub use policy::stand_back;
+pub use tls::certificate::{Tls, TlsError};
 pub use worker::{Logged, Proxies, Reserved, WorkerOptions};

@@ -30,6 +30,8 @@ pub const LEAVE_ORDER: u8 = b'l';
 
 /// Time between heartbeats, and the precision of every deadline of a connection.
 const HEARTBEAT: Duration = Duration::from_millis(100);
+/// How often a worker looks whether its certificate has changed.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
 /// How long a worker that closes its socket goes on accepting: two round trips of a slow client,
 /// so that handshakes that were in flight are served.
 const LAST_ACCEPTS: Duration = Duration::from_millis(200);
@@ -120,6 +122,11 @@ async fn live<A: Application>(
     worker.slot().set_state(WorkerState::Serving);
     drop(monoio::spawn(beat(Rc::clone(worker))));
     drop(monoio::spawn(obey(Rc::clone(worker), orders)));
+    if worker.tls().is_some() {
+        // That of the start may be an old one by now.
+        renew_certificate(worker).await;
+        drop(monoio::spawn(watch_certificate(Rc::clone(worker))));
+    }
     listener::serve(worker, listener).await.map_err(WorkerError::Listener)?;
     worker.slot().set_state(WorkerState::Stopping);
     while worker.connections() > 0 && worker.orders() != Orders::Abandon {
@@ -134,6 +141,21 @@ async fn beat<A: Application>(worker: Rc<Worker<A>>) {
         monoio::time::sleep(HEARTBEAT).await;
         worker.beat();
         worker.sweep();
+    }
+}
+
+async fn watch_certificate<A: Application>(worker: Rc<Worker<A>>) {
+    loop {
+        monoio::time::sleep(CERTIFICATE_LOOK).await;
+        renew_certificate(&worker).await;
+    }
+}
+
+async fn renew_certificate<A>(worker: &Worker<A>) {
+    if let Some(current) = worker.tls()
+        && let Err(error) = current.renew().await
+    {
+        tracing::warn!(%error, "whether the certificate has changed cannot be found out");
     }
 }
 

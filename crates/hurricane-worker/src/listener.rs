@@ -14,12 +14,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hurricane_http::Application;
+use hurricane_http::{Application, Origin, Scheme};
 use monoio::net::{TcpListener, TcpStream};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use socket2::{Domain, Socket};
 
-use crate::connection;
+use crate::connection::{self, Seen};
+use crate::tls::{self, certificate::Current};
 use crate::worker::Worker;
 
 /// For how long a worker lets another go first, for each connection that it has more: the time that
@@ -146,12 +147,27 @@ fn admit<A: Application>(worker: &Rc<Worker<A>>, stream: TcpStream, peer: Option
     // The ring's accept sets no flags; a view that starts a process must not leak connections.
     let _ = fcntl(socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
     let peer = peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+    let local = peer.map(|peer| stream.local_addr().unwrap_or(peer));
+    let local = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
+    let origin = Origin { client: peer, scheme: Scheme::Http };
+    let seen = Seen { origin, local, awaits_header: worker.proxies().has_header };
     worker.connection_opened();
-    drop(monoio::spawn(connection::serve(Rc::clone(worker), stream, socket, peer)));
+    let worker = Rc::clone(worker);
+    // It counts as open from here to its end: a worker that stops waits for it.
+    match worker.tls().map(Current::config) {
+        None => drop(monoio::spawn(async move {
+            connection::serve(&worker, stream, socket, seen).await;
+            worker.connection_closed();
+        })),
+        Some(config) => drop(monoio::spawn(async move {
+            tls::serve(&worker, config, stream, socket, seen).await;
+            worker.connection_closed();
+        })),
+    }
 }
 
 #[expect(unsafe_code, reason = "a connection's socket is lent to the application's threads")]
-fn lend(stream: &TcpStream) -> BorrowedFd<'static> {
+pub(crate) fn lend(stream: &TcpStream) -> BorrowedFd<'static> {
     // SAFETY: the connection task owns the stream, drops it only when the application has
     // answered, and the worker's runtime is never dropped while a connection task is left (see
     // `life::run`).

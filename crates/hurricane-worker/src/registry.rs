@@ -20,6 +20,8 @@ use socket2::SockRef;
 pub(crate) enum Waiting {
     /// The first byte of a request.
     Request,
+    /// The peer's part of a TLS handshake, and a PROXY header before it.
+    Handshake,
     /// The rest of a head.
     Head,
     /// The rest of a body.
@@ -80,7 +82,7 @@ impl Entry {
         let patience = match waiting {
             Waiting::Reply => return self.deadline.set(Monotonic::NEVER),
             Waiting::Request => limits.keep_alive_timeout,
-            Waiting::Head => limits.head_timeout,
+            Waiting::Handshake | Waiting::Head => limits.head_timeout,
             Waiting::Body => limits.body_timeout,
             Waiting::Write => limits.write_timeout,
             Waiting::Linger => limits.linger_timeout,
@@ -102,7 +104,7 @@ impl Entry {
             self.wait(Waiting::Request, now, limits);
         }
         if let Some(grace) = idle_grace
-            && self.waiting.get() == Waiting::Request
+            && matches!(self.waiting.get(), Waiting::Request | Waiting::Handshake)
         {
             // Once more answered with `Connection: close` when it speaks within the grace.
             self.deadline.set(self.deadline.get().min(after(now, grace)));
@@ -113,7 +115,7 @@ impl Entry {
         let deadline = self.deadline.get();
         if !deadline.is_never() && now >= deadline && !self.expired.replace(true) {
             let how = match self.waiting.get() {
-                Waiting::Write | Waiting::Linger => Shutdown::Both,
+                Waiting::Write | Waiting::Linger | Waiting::Handshake => Shutdown::Both,
                 _ => Shutdown::Read,
             };
             // It fails when the peer has reset the connection; then nothing is pending.

@@ -12,6 +12,7 @@ use monoio::io::{CancelHandle, Canceller};
 
 use crate::engine::IoChoice;
 use crate::registry::Registry;
+use crate::tls::certificate::{Current, Tls};
 
 /// Answers a request on the loop, before the application sees it (probes on the app port).
 pub type Reserved = Arc<dyn Fn(&Head) -> Option<Response> + Send + Sync>;
@@ -41,6 +42,8 @@ pub struct WorkerOptions {
     pub mounts: Vec<Mount>,
     /// Who is in front of us, if anybody is.
     pub proxies: Proxies,
+    /// What TLS is spoken with, if it is.
+    pub tls: Option<Tls>,
 }
 
 /// What stands between clients and the server.
@@ -83,6 +86,7 @@ pub(crate) struct Worker<A> {
     options: WorkerOptions,
     /// None without a mount.
     files: Option<Files>,
+    tls: Option<Current>,
     board: Scoreboard,
     /// Below `board.slots()`.
     slot: usize,
@@ -116,6 +120,7 @@ impl<A> Worker<A> {
         Self {
             application,
             files: Some(files).filter(|files| !files.is_empty()),
+            tls: options.tls.clone().map(Current::new),
             options,
             board,
             slot,
@@ -170,6 +175,10 @@ impl<A> Worker<A> {
 
     pub(crate) fn proxies(&self) -> &Proxies {
         &self.options.proxies
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Current> {
+        self.tls.as_ref()
     }
 
     pub(crate) fn with_date<R>(&self, render: impl FnOnce(&HttpDate) -> R) -> R {

@@ -16,7 +16,7 @@ use crate::debugging::DebuggingArgs;
 use crate::file_args::{FileArgs, ProjectFileArgs};
 use crate::metrics_args::MetricsArgs;
 use crate::preparation_args::{DevelopmentArgs, PreparationArgs};
-use crate::proxy_args::ProxyArgs;
+use crate::proxy_args::{ProxyArgs, TlsArgs};
 use crate::recycle::WorkerMemory;
 use crate::values::{
     AccessLogValue, Compat, DrainReadinessValue, Interface, Io, LogFormat, LogLevel, Pin, Workers,
@@ -357,6 +357,9 @@ pub struct Args {
     /// Who stands in front of the server.
     #[command(flatten)]
     pub proxies: ProxyArgs,
+    /// TLS without a proxy.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// What the environment says beyond flags; filled by [`crate::parse`].
     #[arg(skip)]

@@ -11,7 +11,7 @@ use hurricane_cpu::{
 };
 use hurricane_files::{Audience, Mount};
 use hurricane_http::Limits;
-use hurricane_worker::{IoChoice, Proxies};
+use hurricane_worker::{IoChoice, Proxies, Tls};
 use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,21 @@ pub enum ConfigError {
          sends one; give the probes a --probe-port of their own"
     )]
     ProbesBehindProxyProtocol,
+    /// One half of what TLS needs.
+    #[error("TLS needs a certificate and its key; give a {missing} too")]
+    HalfOfTls {
+        /// The flag of the other half.
+        missing: &'static str,
+    },
+    /// The certificate or its key cannot be used; one sentence says why.
+    #[error("{0}")]
+    Tls(String),
+    /// `healthcheck` and kubelets speak HTTP unless they are told otherwise.
+    #[error(
+        "--tls-cert makes --port speak TLS to whoever probes it, too; give the probes a \
+         --probe-port of their own"
+    )]
+    ProbesOverTls,
     /// A consumer is not told where its broker is.
     #[error(
         "The amqp {what} must not be empty: set AMQP_{} in the environment or in the settings, or \
@@ -154,6 +169,8 @@ pub struct Config {
     pub mounts: Vec<Mount>,
     /// Who stands in front of the server.
     pub proxies: Proxies,
+    /// What TLS is spoken with on the application's port.
+    pub tls: Option<Tls>,
     /// Time between two runs of a check.
     pub check_interval: Duration,
     /// How long a check may run.
@@ -233,11 +250,7 @@ impl Config {
             threads: args.threads,
             pin_mode,
             pin: pin_plan(pin_mode, survey, workers),
-            io: match args.io {
-                Io::Auto => IoChoice::Auto,
-                Io::IoUring => IoChoice::IoUring,
-                Io::Epoll => IoChoice::Epoll,
-            },
+            io: io_choice(args.io),
             verdict: verdict_limits(args),
             drain_delay,
             grace_period: args.grace_period,
@@ -247,6 +260,7 @@ impl Config {
             limits: limits(args),
             mounts: args.files.mounts(),
             proxies: args.proxies.proxies(),
+            tls: args.tls.load()?,
             check_interval: args.check_interval,
             check_timeout: args.check_timeout,
             compat: args.compat,
@@ -336,6 +350,14 @@ fn workers_max(survey: &Survey) -> NonZeroUsize {
     cpus.unwrap_or(NonZeroUsize::MIN).min(WORKERS_MAX)
 }
 
+fn io_choice(io: Io) -> IoChoice {
+    match io {
+        Io::Auto => IoChoice::Auto,
+        Io::IoUring => IoChoice::IoUring,
+        Io::Epoll => IoChoice::Epoll,
+    }
+}
+
 fn recycling(args: &Args) -> Recycling {
     Recycling {
         requests: Some(args.max_worker_requests as u64).filter(|requests| *requests > 0),
@@ -350,9 +372,10 @@ fn probe_port(args: &Args) -> Result<ProbePort, ConfigError> {
         _ if args.no_probe => Ok(ProbePort::Off),
         // Two ports that the kernel chooses are two ports.
         Some(port) if port == args.port && port != 0 && args.uds.is_none() => {
-            match args.proxies.proxy_protocol {
-                true => Err(ConfigError::ProbesBehindProxyProtocol),
-                false => Ok(ProbePort::Integrated),
+            match (args.proxies.proxy_protocol, &args.tls.tls_cert) {
+                (true, _) => Err(ConfigError::ProbesBehindProxyProtocol),
+                (false, Some(_)) => Err(ConfigError::ProbesOverTls),
+                (false, None) => Ok(ProbePort::Integrated),
             }
         }
         Some(port) => Ok(ProbePort::Own(port)),

@@ -93,7 +93,7 @@ pub use metrics_args::MetricsArgs;
 pub use notify::MANAGER_VARIABLES;
 pub use page::{ProjectPart, Scrape};
 pub use preparation_args::{DevelopmentArgs, PreparationArgs};
-pub use proxy_args::{ForwardedHeaders, ProxyArgs};
+pub use proxy_args::{ForwardedHeaders, ProxyArgs, TlsArgs};
 pub use recycle::{Recycling, WorkerMemory};
 pub use reload::changes::{Place, Watched};
 pub use reload::errand;

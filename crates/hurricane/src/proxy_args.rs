@@ -1,9 +1,12 @@
-//! The flags of proxies in front of the server.
+//! The flags of proxies in front of the server, and of TLS where there is none.
+
+use std::path::PathBuf;
 
 use clap::{ArgAction, ValueEnum};
 use hurricane_http::{ForwardedFamily, Trusted};
-use hurricane_worker::Proxies;
+use hurricane_worker::{Proxies, Tls, TlsError};
 
+use crate::config::ConfigError;
 use crate::values::{switch, trusted};
 
 /// Who stands between clients and the server.
@@ -36,6 +39,34 @@ pub struct ProxyArgs {
           require_equals = true, default_value = "false",
           default_missing_value = "true", value_parser = switch)]
     pub proxy_protocol: bool,
+}
+
+/// What TLS is spoken with on the application's port.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TlsArgs {
+    /// Speak TLS on the application's port with the certificate chain of this PEM file, the server's
+    /// own first. Read again when it changes
+    #[arg(long, env = "HURRICANE_TLS_CERT", value_name = "PATH")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file of that certificate's private key
+    #[arg(long, env = "HURRICANE_TLS_KEY", value_name = "PATH")]
+    pub tls_key: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// Both files, read.
+    pub(crate) fn load(&self) -> Result<Option<Tls>, ConfigError> {
+        match (self.tls_cert.as_deref(), self.tls_key.as_deref()) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                let refused = |error: TlsError| ConfigError::Tls(error.to_string());
+                Tls::load(certificate, key).map(Some).map_err(refused)
+            }
+            (Some(_), None) => Err(ConfigError::HalfOfTls { missing: "--tls-key" }),
+            (None, Some(_)) => Err(ConfigError::HalfOfTls { missing: "--tls-cert" }),
+        }
+    }
 }
 
 /// What trusted proxies write.

@@ -46,6 +46,7 @@ impl Harness {
             logs_reserved: false,
             mounts: Vec::new(),
             proxies: Proxies::default(),
+            tls: None,
         };
         Self::in_slot((board, 0), options, listener.into(), make)
     }

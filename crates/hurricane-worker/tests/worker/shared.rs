@@ -48,6 +48,7 @@ impl Shared {
                     logs_reserved: false,
                     mounts: Vec::new(),
                     proxies: Proxies::default(),
+                    tls: None,
                 };
                 let own = listener.try_clone().unwrap();
                 Harness::in_slot((board.clone(), slot), options, own, peer)

@@ -25,6 +25,7 @@ pub(super) fn run_worker<A: Application>(
         logs_reserved: config.log_probes,
         mounts: [config.mounts.clone(), late_mounts].concat(),
         proxies: config.proxies.clone(),
+        tls: config.tls.clone(),
     };
     let application = || make(context);
     let ended = hurricane_worker::run(options, listener, &parts.board, slot, orders, application);

@@ -66,7 +66,7 @@ const RESERVED: [(&str, &[&str]); 14] = [
     ("monoio", &["hurricane-worker"]),
     ("prometheus-client", &["hurricane-control"]),
     ("pyo3", &["hurricane-python"]),
-    ("rustls", &["hurricane-control"]),
+    ("rustls", &["hurricane-control", "hurricane-worker"]),
     ("tokio", &["hurricane-control", "hurricane-loadtest"]),
     ("tokio-uring", &["hurricane-control", "hurricane-loadtest"]),
     ("ureq", &["hurricane-control"]),

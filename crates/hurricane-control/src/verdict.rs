@@ -33,6 +33,8 @@ pub struct VerdictLimits {
     pub requests_max: Option<u64>,
     /// What a failing probe says. It decides no status.
     pub wording: Wording,
+    /// Whether liveness tells how long answers take.
+    pub tells_pace: bool,
 }
 
 /// How much the answer of a failing probe says.
@@ -274,7 +276,8 @@ pub(crate) fn liveness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict {
         }
         reasons.extend(outlived(snapshot, limits.requests_max));
     }
-    Verdict::new(pace(snapshot).map_or("alive".into(), Cow::Owned), reasons)
+    let pace = limits.tells_pace.then(|| pace(snapshot)).flatten();
+    Verdict::new(pace.map_or("alive".into(), Cow::Owned), reasons)
 }
 
 /// How the server gets on, once a request was answered.
@@ -489,6 +492,7 @@ impl VerdictLimits {
         drain_readiness: DrainReadiness::Serving,
         requests_max: None,
         wording: Wording { is_bare: false, is_full: false },
+        tells_pace: true,
     };
 }
 
@@ -821,6 +825,9 @@ mod tests {
         board.slot(1).unwrap().request_queued();
         let pace = "Average response time: 6.50ms Request queue size: 1 Rx";
         assert_eq!(alive(&board, at(100_100)), (200, pace.into()));
+        let silent = VerdictLimits { tells_pace: false, ..limits() };
+        let verdict = liveness(&Snapshot::take(&board, at(100_100)), &silent);
+        assert_eq!(verdict.body(), "alive");
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Control {
                     drain_readiness: DrainReadiness::Serving,
                     requests_max: None,
                     wording: Wording::default(),
+                    tells_pace: true,
                 },
                 checks,
                 webhook: None,

@@ -141,6 +141,7 @@ impl Control {
                 drain_readiness: DrainReadiness::Serving,
                 requests_max: None,
                 wording: Wording::default(),
+                tells_pace: true,
             },
             checks: Vec::new(),
             webhook: url.map(options),

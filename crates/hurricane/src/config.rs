@@ -433,6 +433,7 @@ fn verdict_limits(args: &Args) -> VerdictLimits {
     }
 }
 
+        tells_pace: !args.metrics.no_metrics,
 fn limits(args: &Args) -> Limits {
     let defaults = Limits::default();
     let buffer = |most: usize| most.min(usize::try_from(args.max_buffer_size).unwrap_or(most));

@@ -54,6 +54,7 @@ mod tests {
         drain_readiness: DrainReadiness::Serving,
         requests_max: None,
         wording: Wording { is_bare: false, is_full: false },
+        tells_pace: true,
     };
 
     fn at(seconds: u64) -> Monotonic {

@@ -25,6 +25,8 @@ def ask(
     """A request with these fields; a Content-Length is added to a body unless it is chunked."""
     target = target.encode("latin-1") if isinstance(target, str) else target
     lines = [method.encode() + b" " + target + b" " + version.encode(), b"Connection: close"]
+    # Servers give identifiers of their own to requests without one.
+    lines.append(b"X-Request-ID: asked")
     lines += [] if host is None else [b"Host: " + host.encode()]
     lines += [it.encode("latin-1") if isinstance(it, str) else it for it in fields]
     if body is not None and b"Transfer-Encoding: chunked" not in lines:

@@ -14,6 +14,7 @@ import serving
 import wire
 from condition import wait_until
 from conftest import Starter
+from events import parsed
 from packages import directory_with
 from serving import PROJECT, Server, as_settings
 from wire import request
@@ -314,20 +315,13 @@ def test_structlog_gets_events_with_fields(start_once: Starter) -> None:
         "id": "4711",
         "traceparent": trace,
     }
-    server.get("/nowhere")
+    given = server.get("/nowhere").header("X-Request-ID")
     event, fields = parsed(lines(server, "TX GET /nowhere")[0])
     assert event.startswith("[warning  ]")
-    assert (fields["id"], fields["traceparent"]) == ("n/a", "n/a")
+    assert (fields["id"], fields["traceparent"]) == (given, "n/a")
     server.get("/raise")
     assert parsed(lines(server, "TX GET /raise")[0])[0].startswith("[error    ]")
     assert server.post("/sink", b"", "Content-Length: 2").status == 413
     assert parsed(lines(server, "TX POST /sink")[0])[1]["status"] == "413"
     server.probe("/missing")
-    lines(server, "TX GET /missing")
-
-
-def parsed(line: str) -> tuple[str, dict[str, str]]:
-    """Event and fields of a line as structlog shows it by default."""
-    text, *fields = re.split(r"\s+(?=[a-z_]+=)", line)
-    event = text[len("2026-11-22 00:00:00 ") :]
-    return event, dict(field.split("=", 1) for field in fields)
+    assert parsed(lines(server, "TX GET /missing")[0])[1]["id"] == "n/a"

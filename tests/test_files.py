@@ -255,7 +255,8 @@ def test_only_get_and_head_are_allowed(files: Server) -> None:
 
 def test_head_tells_the_same_without_the_body(files: Server) -> None:
     for path in ("/static/app.css", "/static/large.bin", "/static/none"):
-        got, told = ask(files, path), ask(files, path, method="HEAD")
+        identifier = "X-Request-ID: asked"
+        got, told = ask(files, path, identifier), ask(files, path, identifier, method="HEAD")
         assert (told.status, told.body) == (got.status, b"")
         drop = {"Date"}
         assert [h for h in told.headers if h[0] not in drop] == [

@@ -103,7 +103,7 @@ fn put_chunk(out: &mut Vec<u8>, data: &[u8]) {
 }
 
 const FACTS: RequestFacts =
-    RequestFacts { version: Version::Http11, is_head: false, keep_alive: true };
+    RequestFacts { version: Version::Http11, is_head: false, keep_alive: true, id: None };
 
 fn encode_text() -> Box<dyn FnMut()> {
     let (response, date) = (Response::text("hello\n"), HttpDate::new(784_111_777));

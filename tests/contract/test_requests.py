@@ -83,6 +83,28 @@ def test_django_is_told_the_peer_and_what_it_may_rely_on(serve: Serve) -> None:
     assert (meta["SERVER_NAME"], meta["SERVER_PROTOCOL"]) == ("localhost", "HTTP/1.1")
 
 
+@mark.row("requests.identifier-seen")
+def test_an_identifier_that_came_is_seen(serve: Serve) -> None:
+    assert echoed(serve, "/echo", "X-Request-ID: 4711")["meta"]["HTTP_X_REQUEST_ID"] == "4711"
+
+
+@mark.row("requests.identifier")
+def test_an_identifier_is_given_and_told(serve: Serve) -> None:
+    answer = serve.shared().get("/echo")
+    given = answer.header("X-Request-ID")
+    assert given
+    assert answer.json()["meta"]["HTTP_X_REQUEST_ID"] == given
+    assert serve.shared().get("/", "X-Request-ID: 4711").header("X-Request-ID") == "4711"
+
+
+@mark.old("requests.identifier")
+def test_no_identifier_was_given_or_told(serve: Serve) -> None:
+    answer = serve.shared().get("/echo")
+    assert "HTTP_X_REQUEST_ID" not in answer.json()["meta"]
+    assert answer.header("X-Request-ID") is None
+    assert serve.shared().get("/", "X-Request-ID: 4711").header("X-Request-ID") is None
+
+
 @mark.row("requests.body")
 def test_a_body_arrives_whole(serve: Serve) -> None:
     body = bytes(range(256)) * 4000

@@ -227,8 +227,8 @@ async fn converse(mut stream: TcpStream, desk: &Desk) -> io::Result<()> {
     close(stream).await
 }
 
-const REFUSED: RequestFacts =
-    RequestFacts { version: Version::Http11, is_head: false, keep_alive: false };
+const REFUSED: RequestFacts<'static> =
+    RequestFacts { version: Version::Http11, is_head: false, keep_alive: false, id: None };
 
 /// What a peer wants.
 enum Asked {
@@ -276,7 +276,7 @@ fn refused(status: u16, why: &str) -> Asked {
 
 /// Head and body in one piece, to be written at once: a probe whose body comes late counts as
 /// neither success nor failure.
-fn encode(response: &Response, facts: RequestFacts) -> Result<Vec<u8>, ResponseError> {
+fn encode(response: &Response, facts: RequestFacts<'_>) -> Result<Vec<u8>, ResponseError> {
     let body: &[u8] = match &response.body {
         ResponseBody::Full(bytes) => bytes,
         _ => b"",

@@ -45,7 +45,7 @@ impl Asset {
     pub fn answer(
         &self,
         head: &Head,
-        facts: RequestFacts,
+        facts: RequestFacts<'_>,
         date: &HttpDate,
         out: &mut Vec<u8>,
     ) -> Answer {

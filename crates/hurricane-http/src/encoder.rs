@@ -9,7 +9,10 @@
 use crate::fields::{
     ConnectionOptions, DecimalError, decimal, is_token, is_value_byte, trim, value_prefix_len,
 };
-use crate::{BodyLength, HttpDate, RequestFacts, ResponseError, TransferFraming, Version};
+use crate::request_id;
+use crate::{
+    BodyLength, HttpDate, RequestFacts, RequestId, ResponseError, TransferFraming, Version,
+};
 
 /// The whole interim response that a peer waits for; see [`crate::Head::expects_continue`].
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -40,6 +43,7 @@ pub struct HeadEncoder<'a> {
     content_length: Option<u64>,
     has_date: bool,
     has_server: bool,
+    has_request_id: bool,
     close: bool,
     /// The first error, which every later call repeats.
     failed: Option<ResponseError>,
@@ -69,6 +73,7 @@ impl<'a> HeadEncoder<'a> {
             content_length: None,
             has_date: false,
             has_server: false,
+            has_request_id: false,
             close: false,
             failed: None,
         })
@@ -102,6 +107,7 @@ impl<'a> HeadEncoder<'a> {
             Role::Plain => {}
             Role::Date => self.has_date = true,
             Role::Server => self.has_server = true,
+            Role::RequestId => self.has_request_id = true,
             Role::ContentLength => return self.content_length(value),
             Role::Connection => {
                 let mut options = ConnectionOptions::default();
@@ -136,8 +142,8 @@ impl<'a> HeadEncoder<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 
-    /// Ends the head: adds Date and Server where missing, Content-Length or Transfer-Encoding,
-    /// and `Connection`. Returns how to write the body and whether the connection lives on.
+    /// Ends the head: adds Date, Server and the request's identifier where missing, Content-Length
+    /// or Transfer-Encoding, and `Connection`. Returns how to write the body and whether the connection lives on.
     ///
     /// The application's Content-Length wins over `BodyLength`: the caller counts, cuts or
     /// closes. It is left out where it must not stand or would say something wrong: 204, 304
@@ -146,7 +152,7 @@ impl<'a> HeadEncoder<'a> {
     pub fn finish(
         mut self,
         length: BodyLength,
-        facts: RequestFacts,
+        facts: RequestFacts<'_>,
         date: &HttpDate,
     ) -> Result<(TransferFraming, bool), ResponseError> {
         if let Some(error) = self.failed {
@@ -175,12 +181,15 @@ impl<'a> HeadEncoder<'a> {
         if !self.has_server {
             self.out.extend_from_slice(SERVER);
         }
+        if !self.has_request_id {
+            tell(self.out, facts.id);
+        }
         let lives_on = facts.keep_alive && !self.close && framing != TransferFraming::Close;
         end(self.out, RequestFacts { keep_alive: lives_on, ..facts });
         Ok((framing, lives_on))
     }
 
-    fn framing(&self, length: BodyLength, facts: RequestFacts) -> TransferFraming {
+    fn framing(&self, length: BodyLength, facts: RequestFacts<'_>) -> TransferFraming {
         if facts.is_head || matches!(self.status, 204 | 205 | 304) {
             return TransferFraming::None;
         }
@@ -196,17 +205,28 @@ impl<'a> HeadEncoder<'a> {
     }
 }
 
-/// Ends a head whose other lines, the one that frames the body too, are there: adds Date, Server
-/// and `Connection`. For heads that are made of lines known to be valid.
-pub fn end_head(out: &mut Vec<u8>, facts: RequestFacts, date: &HttpDate) {
+/// Ends a head whose other lines, the one that frames the body too, are there: adds Date, Server,
+/// the request's identifier and `Connection`. For heads that are made of lines known to be valid.
+pub fn end_head(out: &mut Vec<u8>, facts: RequestFacts<'_>, date: &HttpDate) {
     out.extend_from_slice(b"Date: ");
     out.extend_from_slice(date.as_bytes());
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(SERVER);
+    tell(out, facts.id);
     end(out, facts);
 }
 
-fn end(out: &mut Vec<u8>, facts: RequestFacts) {
+/// Adds the identifier of the request, if there is one.
+fn tell(out: &mut Vec<u8>, id: Option<&RequestId>) {
+    if let Some(id) = id {
+        out.extend_from_slice(request_id::FIELD);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn end(out: &mut Vec<u8>, facts: RequestFacts<'_>) {
     if !facts.keep_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     } else if facts.version == Version::Http10 {
@@ -223,6 +243,7 @@ enum Role {
     Plain,
     Date,
     Server,
+    RequestId,
     ContentLength,
     Connection,
     HopByHop,
@@ -240,6 +261,7 @@ impl Role {
             8 if is(b"trailers") => Self::HopByHop,
             10 if is(b"connection") => Self::Connection,
             10 if is(b"keep-alive") => Self::HopByHop,
+            12 if request_id::is_field(name) => Self::RequestId,
             14 if is(b"content-length") => Self::ContentLength,
             16 if is(b"proxy-connection") => Self::HopByHop,
             17 if is(b"transfer-encoding") => Self::HopByHop,

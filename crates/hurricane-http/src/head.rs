@@ -19,6 +19,7 @@ use std::mem::MaybeUninit;
 use memchr::memchr;
 
 use crate::fields::{Framing, is_token_byte, token_prefix_len, trim, value_prefix_len};
+use crate::request_id::{self, SentId};
 use crate::span::{FieldSpan, Span};
 use crate::target::{self, Target};
 use crate::{BodyFraming, Head, Limits, RequestError, Version};
@@ -258,7 +259,7 @@ fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<He
     let start = method.len() + 1;
     let target = Target::parse(method, bytes, start, start + target_bytes.len()).ok()?;
     let mut rules = Rules { version, ..Rules::default() };
-    let mut fields = Vec::with_capacity(request.headers.len());
+    let mut fields = Vec::with_capacity(request.headers.len() + 1);
     for header in request.headers {
         let name = Span::within(bytes, header.name.as_bytes());
         if !bytes[..name.start()].ends_with(b"\r\n") {
@@ -270,8 +271,11 @@ fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<He
     }
     let framing = rules.framing().ok()?;
     let connection = rules.fields.connection;
+    // Room for an identifier, so that it costs no second allocation.
+    let mut owned = Vec::with_capacity(bytes.len() + request_id::ROOM_BYTES);
+    owned.extend_from_slice(bytes);
     Some(Head {
-        bytes: bytes.into(),
+        bytes: owned,
         fields,
         method: method_span,
         target,
@@ -280,6 +284,8 @@ fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<He
         framing,
         keep_alive: !connection.close && (version == Version::Http11 || connection.keep_alive),
         expects_continue: rules.fields.expects_continue && framing != BodyFraming::None,
+        id: rules.id,
+        is_identified: false,
     })
 }
 
@@ -289,6 +295,7 @@ struct Rules {
     version: Version,
     host: Option<Span>,
     fields: Framing,
+    id: SentId,
 }
 
 impl Rules {
@@ -298,9 +305,11 @@ impl Rules {
         let name = field.name.of(head);
         let first = name.first().map(u8::to_ascii_lowercase);
         match (name.len(), first) {
-            (4, Some(b'h')) | (6, Some(b'e')) | (10 | 14, Some(b'c')) | (17, Some(b't')) => {
-                self.ruled_field(head, field)
-            }
+            (4, Some(b'h'))
+            | (6, Some(b'e'))
+            | (10 | 14, Some(b'c'))
+            | (12, Some(b'x'))
+            | (17, Some(b't')) => self.ruled_field(head, field),
             _ => Ok(()),
         }
     }
@@ -319,6 +328,7 @@ impl Rules {
             }
             6 if name.eq_ignore_ascii_case(b"expect") => self.fields.expect(value, self.version)?,
             10 if name.eq_ignore_ascii_case(b"connection") => self.fields.connection.add(value),
+            12 if request_id::is_field(name) => self.id.add(field.value, value),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 self.fields.content_length(value)?;
             }

@@ -21,6 +21,7 @@ mod limits;
 mod outlet;
 mod proxy_header;
 mod request;
+mod request_id;
 mod response;
 mod span;
 mod target;
@@ -38,6 +39,7 @@ pub use limits::Limits;
 pub use outlet::{Outlet, PeerState};
 pub use proxy_header::ProxyHeader;
 pub use request::{BodyFraming, Head, Header, Request, Version};
+pub use request_id::{REQUEST_ID_BYTES, REQUEST_ID_BYTES_MAX, RequestId};
 pub use response::{
     BodyLength, File, Reply, RequestFacts, Response, ResponseBody, Rest, TransferFraming, Written,
 };

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::request_id::{self, REQUEST_ID_BYTES, RequestId, SentId};
 use crate::span::{FieldSpan, Span};
 use crate::target::Target;
 use crate::{Body, HeadParser, Limits, Outlet, RequestError, Scheme};
@@ -42,8 +43,9 @@ pub struct Header<'a> {
 /// of its fields.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Exactly the head, without an empty line before it and with the one that ends it.
-    pub(crate) bytes: Box<[u8]>,
+    /// Exactly the head, without an empty line before it and with the one that ends it; behind it
+    /// what [`Head::identify`] adds.
+    pub(crate) bytes: Vec<u8>,
     pub(crate) fields: Vec<FieldSpan>,
     pub(crate) method: Span,
     pub(crate) target: Target,
@@ -52,6 +54,9 @@ pub struct Head {
     pub(crate) framing: BodyFraming,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
+    pub(crate) id: SentId,
+    /// Whether the answer tells the identifier.
+    pub(crate) is_identified: bool,
 }
 
 impl Head {
@@ -116,6 +121,37 @@ impl Head {
             .iter()
             .find(|field| field.name.of(&self.bytes).eq_ignore_ascii_case(name.as_bytes()))
             .map(|field| field.value.of(&self.bytes))
+    }
+
+    /// The request's identifier: the value of its one `X-Request-ID`, or what it was given.
+    pub fn id(&self) -> Option<&[u8]> {
+        self.id.place.map(|place| place.of(&self.bytes))
+    }
+
+    /// The identifier that the answer is to tell: none before [`Head::identify`].
+    pub fn echo(&self) -> Option<RequestId> {
+        self.id().filter(|_| self.is_identified).and_then(RequestId::new)
+    }
+
+    /// Gives the request an identifier, as if it had come with one, unless it has. One that cannot
+    /// be believed is replaced. From now on the answer tells it.
+    pub fn identify(&mut self, make: impl FnOnce() -> [u8; REQUEST_ID_BYTES]) {
+        self.is_identified = true;
+        if self.id.place.is_some() {
+            return;
+        }
+        if self.id.is_odd {
+            let bytes = &self.bytes;
+            self.fields.retain(|field| !request_id::is_field(field.name.of(bytes)));
+        }
+        let begin = self.bytes.len();
+        let Ok(_) = u32::try_from(begin + request_id::ROOM_BYTES) else { return };
+        self.bytes.extend_from_slice(request_id::FIELD);
+        let name = Span::new(begin, self.bytes.len());
+        self.bytes.extend_from_slice(&make());
+        let value = Span::new(begin + request_id::FIELD.len(), self.bytes.len());
+        self.fields.push(FieldSpan { name, value });
+        self.id = SentId { place: Some(value), is_odd: false };
     }
 
     /// Host: of absolute-form the target's authority, else the Host field; `None` only for

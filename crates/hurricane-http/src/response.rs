@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{Head, HeadEncoder, HttpDate, ResponseError, Version};
+use crate::{Head, HeadEncoder, HttpDate, RequestId, ResponseError, Version};
 
 /// A part of a file, sent without passing through the application.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Response {
     pub fn encode_head(
         &self,
         out: &mut Vec<u8>,
-        facts: RequestFacts,
+        facts: RequestFacts<'_>,
         date: &HttpDate,
     ) -> Result<(TransferFraming, bool), ResponseError> {
         let mut encoder = HeadEncoder::new(out, self.status, b"")?;
@@ -160,22 +160,26 @@ impl From<Response> for Reply {
 
 /// What the encoder has to know of the request that is answered.
 #[derive(Clone, Copy, Debug)]
-pub struct RequestFacts {
+pub struct RequestFacts<'a> {
     /// The request's version.
     pub version: Version,
     /// Whether the method is HEAD.
     pub is_head: bool,
     /// Whether the connection may live on.
     pub keep_alive: bool,
+    /// The identifier that the answer tells, unless the application does.
+    pub id: Option<&'a RequestId>,
 }
 
-impl RequestFacts {
-    /// What there is to know of a request whose connection may live on or not.
+impl RequestFacts<'static> {
+    /// What there is to know of a request whose connection may live on or not. Its identifier is
+    /// not told.
     pub fn of(head: &Head, keep_alive: bool) -> Self {
         Self {
             version: head.version(),
             is_head: head.method.of(&head.bytes) == b"HEAD",
             keep_alive,
+            id: None,
         }
     }
 }

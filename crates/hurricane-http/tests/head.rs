@@ -1,7 +1,9 @@
 //! What a request head may look like, and which rule each other one breaks. Every case is fed
 //! whole, byte by byte and in three pieces; the result must be the same.
 
-use hurricane_http::{BodyFraming, Head, HeadParser, Limits, RequestError, Version};
+use hurricane_http::{
+    BodyFraming, Head, HeadParser, Limits, REQUEST_ID_BYTES_MAX, RequestError, Version,
+};
 use proptest::prelude::*;
 
 type Outcome = Result<Option<(Head, usize)>, RequestError>;
@@ -563,4 +565,48 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_identifier_is_believed_if_it_is_the_only_one_and_a_word() {
+    let longest = "i".repeat(REQUEST_ID_BYTES_MAX);
+    for (fields, believed) in [
+        ("", None),
+        ("X-Request-ID: 4711\r\n", Some("4711")),
+        ("x-request-id:  a \r\n", Some("a")),
+        (&format!("X-Request-ID: {longest}\r\n"), Some(longest.as_str())),
+        (&format!("X-Request-ID: {longest}i\r\n"), None),
+        ("X-Request-ID: \r\n", None),
+        ("X-Request-ID: a b\r\n", None),
+        ("X-Request-ID: \u{e4}\r\n", None),
+        ("X-Request-ID: a\r\nX-Request-ID: a\r\n", None),
+        ("X-Request-ID: a b\r\nX-Request-ID: a\r\n", None),
+    ] {
+        let head = head(&get(fields));
+        assert_eq!(head.id(), believed.map(str::as_bytes), "{fields:?}");
+        assert!(head.echo().is_none(), "nobody has asked for it");
+    }
+}
+
+#[test]
+fn a_request_is_given_an_identifier_as_if_it_had_come_with_it() {
+    let given = *b"0123456789abcdef0123456789abcdef";
+    for fields in ["", "X-Request-ID: a b\r\n", "X-Request-ID: a\r\nX-Request-ID: b\r\n"] {
+        let mut head = head(&get(&format!("{fields}X-A: b\r\n")));
+        head.identify(|| given);
+        assert_eq!(head.header("x-request-id"), Some(&given[..]));
+        assert_eq!(head.id(), Some(&given[..]));
+        assert_eq!(head.echo().unwrap().as_bytes(), given);
+        let names: Vec<_> = head.headers().map(|header| header.name.to_owned()).collect();
+        assert_eq!(names, ["Host", "X-A", "X-Request-ID"]);
+        assert_eq!((head.target(), head.header("x-a")), (&b"/"[..], Some(&b"b"[..])));
+    }
+}
+
+#[test]
+fn an_identifier_that_came_is_kept() {
+    let mut head = head(&get("X-Request-ID: came\r\n"));
+    head.identify(|| panic!("one is there"));
+    assert_eq!(head.echo().unwrap().as_bytes(), b"came");
+    assert_eq!(head.headers().len(), 2);
 }

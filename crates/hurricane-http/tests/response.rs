@@ -1,12 +1,12 @@
 //! Responses as they stand on the wire.
 
 use hurricane_http::{
-    BodyLength, HeadEncoder, HttpDate, RequestFacts, Response, ResponseBody, ResponseError,
-    TransferFraming, Version, chunk_prefix,
+    BodyLength, Head, HeadEncoder, HttpDate, Limits, RequestFacts, Response, ResponseBody,
+    ResponseError, TransferFraming, Version, chunk_prefix, end_head,
 };
 
 const LIVES_ON: RequestFacts =
-    RequestFacts { version: Version::Http11, is_head: false, keep_alive: true };
+    RequestFacts { version: Version::Http11, is_head: false, keep_alive: true, id: None };
 const CLOSES: RequestFacts = RequestFacts { keep_alive: false, ..LIVES_ON };
 const OLD: RequestFacts = RequestFacts { version: Version::Http10, ..LIVES_ON };
 const HEAD: RequestFacts = RequestFacts { is_head: true, ..LIVES_ON };
@@ -239,4 +239,23 @@ fn responses_encode_themselves() {
 fn a_body_prints_its_kind_and_not_its_bytes() {
     assert_eq!(format!("{:?}", ResponseBody::Full("secret".into())), "Full(6 bytes)");
     assert_eq!(format!("{:?}", ResponseBody::Empty), "Empty");
+}
+
+#[test]
+fn the_identifier_of_the_request_is_told_unless_the_application_tells_one() {
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: came\r\n\r\n";
+    let (mut head, _) = Head::parse(request, &Limits::default()).unwrap().unwrap();
+    head.identify(|| unreachable!("one is there"));
+    let id = head.echo();
+    let facts = RequestFacts { id: id.as_ref(), ..LIVES_ON };
+    let told = |fields| ok(200, fields, BodyLength::Known(0), facts).0;
+    let lines = |text: &str| {
+        let lines = text.lines().filter(|line| line.to_lowercase().starts_with("x-request-id"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&told(&[])), ["X-Request-ID: came"]);
+    assert_eq!(lines(&told(&[("x-request-id", "own")])), ["x-request-id: own"]);
+    let mut out = Vec::new();
+    end_head(&mut out, facts, &HttpDate::new(784_111_777));
+    assert_eq!(lines(&String::from_utf8(out).unwrap()), ["X-Request-ID: came"]);
 }

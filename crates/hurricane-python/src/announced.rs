@@ -139,7 +139,7 @@ impl Announced {
         &self,
         out: &mut Vec<u8>,
         length: BodyLength,
-        facts: RequestFacts,
+        facts: RequestFacts<'_>,
         date: &HttpDate,
     ) -> Result<(TransferFraming, bool), ResponseError> {
         let mut encoder = HeadEncoder::new(out, self.status, &self.reason)?;

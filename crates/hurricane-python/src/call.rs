@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hurricane::Mount;
-use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts, Response, ResponseBody};
+use hurricane_http::{BodyLength, File, Outlet, Request, Response, ResponseBody};
 use hurricane_scoreboard::Monotonic;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -42,9 +42,8 @@ pub(crate) fn call(
     outlet: Outlet,
     complete: impl FnOnce(&Request, Parcel),
 ) {
-    let facts = RequestFacts::of(&request.head, request.keep_alive);
     let means = Arc::clone(&callee.means);
-    let transmission = Transmission::new(outlet.clone(), facts, received, means);
+    let transmission = Transmission::new(outlet.clone(), request, received, means);
     let start = match Bound::new(py, StartResponse { transmission }) {
         Ok(start) => start,
         Err(error) => {
@@ -107,9 +106,8 @@ pub(crate) fn answer(
     outlet: Outlet,
     response: &Response,
 ) -> Parcel {
-    let facts = RequestFacts::of(&request.head, request.keep_alive);
     let means = Arc::clone(&callee.means);
-    let mut transmission = Transmission::uncounted(outlet, facts, received, means);
+    let mut transmission = Transmission::uncounted(outlet, request, received, means);
     let body: &[u8] = match &response.body {
         ResponseBody::Full(bytes) => bytes,
         _ => b"",

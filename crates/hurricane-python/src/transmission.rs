@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hurricane_http::{
-    BodyLength, FINAL_CHUNK, File, HttpDate, Outlet, RequestFacts, ResponseError, Rest,
-    TransferFraming, Written, chunk_prefix,
+    BodyLength, FINAL_CHUNK, File, HttpDate, Outlet, Request, RequestFacts, RequestId,
+    ResponseError, Rest, TransferFraming, Written, chunk_prefix,
 };
 use hurricane_scoreboard::{Answer, Monotonic, PathId, Scoreboard, Slot};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -132,7 +132,9 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Transmission {
     outlet: Outlet,
-    facts: RequestFacts,
+    facts: RequestFacts<'static>,
+    /// What the answer tells of the request.
+    id: Option<RequestId>,
     means: Arc<Means>,
     /// Of the budget, for what is in `out` when it is many bytes.
     share: Option<Share>,
@@ -168,13 +170,15 @@ fn with_date<R>(render: impl FnOnce(&HttpDate) -> R) -> R {
 impl Transmission {
     pub(crate) fn new(
         outlet: Outlet,
-        facts: RequestFacts,
+        request: &Request,
         received: Monotonic,
         means: Arc<Means>,
     ) -> Self {
+        let facts = RequestFacts::of(&request.head, request.keep_alive);
         Self {
             outlet,
             facts,
+            id: request.head.echo(),
             means,
             share: None,
             announced: None,
@@ -193,11 +197,11 @@ impl Transmission {
     /// One that is no answer of the application.
     pub(crate) fn uncounted(
         outlet: Outlet,
-        facts: RequestFacts,
+        request: &Request,
         received: Monotonic,
         means: Arc<Means>,
     ) -> Self {
-        Self { is_counted: true, ..Self::new(outlet, facts, received, means) }
+        Self { is_counted: true, id: None, ..Self::new(outlet, request, received, means) }
     }
 
     /// Says where the request is counted.
@@ -270,7 +274,8 @@ impl Transmission {
         }
         let announced = self.announced.as_ref().ok_or(TransmissionError::NotAnnounced)?;
         let keep_alive = self.facts.keep_alive && !self.outlet.must_close();
-        let (out, facts) = (&mut self.out, RequestFacts { keep_alive, ..self.facts });
+        let facts = RequestFacts { keep_alive, id: self.id.as_ref(), ..self.facts };
+        let out = &mut self.out;
         let (framing, keep_alive) = with_date(|date| announced.encode(out, length, facts, date))?;
         self.keep_alive = keep_alive;
         let left = match framing {

@@ -173,6 +173,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             let found = head.resolve_origin(self.seen.origin, trusted, *family);
             self.origin = found.map_err(Ending::Refused)?;
         }
+        self.worker.identify(&mut head);
         self.received = self.is_timed(&head).then(Instant::now);
         let body = match self.receive_body(&head).await {
             Ok(body) => body,
@@ -191,6 +192,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             }
             return Ok(sent.keep_alive);
         }
+        let id = head.echo();
+        let facts = RequestFacts { id: id.as_ref(), ..facts };
         if let Some(files) = self.worker.files()
             && let Some(mount) = files.mount_of(head.path())
         {
@@ -368,7 +371,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     async fn send(
         &mut self,
         reply: Reply,
-        facts: RequestFacts,
+        facts: RequestFacts<'_>,
         counted: Counted,
     ) -> Result<Sent, Ending> {
         match reply {
@@ -384,7 +387,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     pub(crate) async fn respond(
         &mut self,
         response: Response,
-        facts: RequestFacts,
+        facts: RequestFacts<'_>,
         counted: Counted,
     ) -> Result<Sent, Ending> {
         let keep_alive = facts.keep_alive && self.may_live_on();
@@ -418,11 +421,13 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             }
         };
         self.worker.slot().refused();
-        let facts = RequestFacts { version: Version::Http11, is_head: false, keep_alive: false };
+        let head = self.refused.take();
+        let id = head.as_ref().and_then(Head::echo);
+        let (version, id) = (Version::Http11, id.as_ref());
+        let facts = RequestFacts { version, is_head: false, keep_alive: false, id };
         let response = Response::text(text + "\n").with_status(status);
         // The peer may be gone; then there is nobody to tell.
         let _ = self.respond(response, facts, Counted::Status).await;
-        let head = self.refused.take();
         if head.is_none() {
             // Whose request the last one was says nothing of this one.
             self.origin = self.seen.origin;

@@ -24,7 +24,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         &mut self,
         head: &Head,
         mount: Arc<Mount>,
-        facts: RequestFacts,
+        facts: RequestFacts<'_>,
     ) -> Result<Sent, Ending> {
         if !matches!(head.method(), "GET" | "HEAD") {
             let refusal = Response::text("Method Not Allowed\n").with_status(405);
@@ -59,7 +59,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         &mut self,
         head: &Head,
         asset: &Asset,
-        facts: RequestFacts,
+        facts: RequestFacts<'_>,
     ) -> Result<Sent, Ending> {
         let keep_alive = facts.keep_alive && self.may_live_on();
         let facts = RequestFacts { keep_alive, ..facts };

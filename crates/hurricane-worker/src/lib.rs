@@ -15,6 +15,7 @@ mod connection;
 mod disk;
 mod engine;
 mod files;
+mod ids;
 mod life;
 mod listener;
 mod policy;

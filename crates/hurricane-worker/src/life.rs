@@ -11,6 +11,7 @@ use monoio::io::AsyncReadRent;
 use socket2::Socket;
 
 use crate::engine::{self, LoopError, RingError};
+use crate::ids::Ids;
 use crate::worker::{Orders, Worker, WorkerOptions};
 use crate::{listener, policy};
 
@@ -54,6 +55,9 @@ pub enum WorkerError {
     /// The socket that orders come over cannot be used.
     #[error("the orders socket cannot be used")]
     Orders(#[source] io::Error),
+    /// The kernel has no random numbers for the identifiers of requests.
+    #[error("the kernel gives no random numbers; --no-request-id does without")]
+    Random(#[source] io::Error),
     /// The scoreboard has no such slot.
     #[error("the scoreboard has no slot {0}")]
     Slot(usize),
@@ -95,12 +99,13 @@ pub fn run<A: Application>(
     if let Some(refusal) = &started.refused {
         tracing::info!(worker = slot, cause = %refusal, "serving on epoll");
     }
+    let ids = options.identifies.then(Ids::new).transpose().map_err(WorkerError::Random)?;
     let application = application();
     if A::USES_OUTLET {
         // The application's threads, which share this CPU, are started and keep the normal policy.
         policy::stand_back();
     }
-    let worker = Rc::new(Worker::new(application, options, board.clone(), slot));
+    let worker = Rc::new(Worker::new(application, options, ids, board.clone(), slot));
     let result = started.runtime.block_on(live(&worker, listener, orders));
     if worker.connections() > 0 {
         // Threads of the application may still write on sockets of the connections that are

@@ -29,7 +29,7 @@ pub(crate) struct Sent {
 /// Writes a response.
 pub(crate) async fn write<A>(
     response: Response,
-    (facts, counted): (RequestFacts, Counted),
+    (facts, counted): (RequestFacts<'_>, Counted),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,

@@ -11,6 +11,7 @@ use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, WorkerState};
 use monoio::io::{CancelHandle, Canceller};
 
 use crate::engine::IoChoice;
+use crate::ids::Ids;
 use crate::registry::Registry;
 use crate::tls::certificate::{Current, Tls};
 
@@ -38,6 +39,8 @@ pub struct WorkerOptions {
     pub logged: Option<Logged>,
     /// Whether that includes answers to reserved requests.
     pub logs_reserved: bool,
+    /// Whether requests without an identifier are given one, and answers tell it.
+    pub identifies: bool,
     /// Directories whose files the application is not asked for.
     pub mounts: Vec<Mount>,
     /// Who is in front of us, if anybody is.
@@ -84,6 +87,8 @@ pub(crate) enum Orders {
 pub(crate) struct Worker<A> {
     pub(crate) application: A,
     options: WorkerOptions,
+    /// None where requests keep what they came with.
+    ids: Option<RefCell<Ids>>,
     /// None without a mount.
     files: Option<Files>,
     tls: Option<Current>,
@@ -111,6 +116,7 @@ impl<A> Worker<A> {
     pub(crate) fn new(
         application: A,
         options: WorkerOptions,
+        ids: Option<Ids>,
         board: Scoreboard,
         slot: usize,
     ) -> Self {
@@ -119,6 +125,7 @@ impl<A> Worker<A> {
         let files = Files::new(&options.mounts, all, one);
         Self {
             application,
+            ids: ids.map(RefCell::new),
             files: Some(files).filter(|files| !files.is_empty()),
             tls: options.tls.clone().map(Current::new),
             options,
@@ -147,6 +154,13 @@ impl<A> Worker<A> {
 
     pub(crate) fn slot(&self) -> &Slot {
         self.board.slot(self.slot).expect("checked when the worker started")
+    }
+
+    /// Gives a request an identifier, where requests get one.
+    pub(crate) fn identify(&self, head: &mut Head) {
+        if let Some(ids) = &self.ids {
+            head.identify(|| ids.borrow_mut().next());
+        }
     }
 
     pub(crate) fn reserved(&self, head: &Head) -> Option<Response> {

@@ -318,6 +318,14 @@ pub struct Args {
     )]
     pub access_log: AccessLogValue,
 
+    /// Leave requests and answers without X-Request-ID where the client or the application sets none;
+    /// else a request that brings no usable one is given one, and its answer tells it
+    #[arg(long, env = "HURRICANE_NO_REQUEST_ID", value_name = "BOOLEAN",
+          action = ArgAction::Set, num_args = 0..=1,
+          require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = switch)]
+    pub no_request_id: bool,
+
     /// Have lines for probes in the access log too
     #[arg(long, env = "HURRICANE_LOG_PROBES", value_name = "BOOLEAN",
           action = ArgAction::Set, num_args = 0..=1,

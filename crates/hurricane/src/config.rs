@@ -179,6 +179,8 @@ pub struct Config {
     pub compat: Compat,
     /// Who writes a line for each answer.
     pub access_log: AccessLogValue,
+    /// Whether requests without an identifier are given one, and answers tell it.
+    pub identifies: bool,
     /// Whether probes have such lines too.
     pub log_probes: bool,
     /// How log lines look.
@@ -265,6 +267,7 @@ impl Config {
             check_timeout: args.check_timeout,
             compat: args.compat,
             access_log: args.access_log,
+            identifies: !args.no_request_id && !args.compat.is_legacy(),
             log_probes: args.log_probes,
             log_format: args.log_format,
             log_level: args.log_level,
@@ -430,10 +433,10 @@ fn verdict_limits(args: &Args) -> VerdictLimits {
         },
         requests_max: Some(args.max_lifetime as u64).filter(|requests| *requests > 0),
         wording: Wording { is_bare: args.compat.is_legacy(), is_full: false },
+        tells_pace: !args.metrics.no_metrics,
     }
 }
 
-        tells_pace: !args.metrics.no_metrics,
 fn limits(args: &Args) -> Limits {
     let defaults = Limits::default();
     let buffer = |most: usize| most.min(usize::try_from(args.max_buffer_size).unwrap_or(most));

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use hurricane_http::{BodyLength, File, Outlet, Request, RequestFacts};
+use hurricane_http::{BodyLength, File, Outlet, Request};
 use hurricane_scoreboard::Monotonic;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -214,9 +214,8 @@ pub(crate) fn call(
     outlet: Outlet,
     complete: impl FnOnce(&Request, Parcel),
 ) {
-    let facts = RequestFacts::of(&request.head, request.keep_alive);
     let means = Arc::clone(&callee.means);
-    let mut transmission = Transmission::new(outlet.clone(), facts, received, means);
+    let mut transmission = Transmission::new(outlet.clone(), &request, received, means);
     let is_simple = lazy::is_simple(&request);
     let (request, body) = lazy::part(request);
     let came = (Arc::clone(&request), body);

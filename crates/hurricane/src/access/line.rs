@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use hurricane_http::{Answered, Head};
 
-/// Longest identifier of a request that is believed. Tracing systems use up to a hundred bytes.
-const ID_BYTES_MAX: usize = 128;
 /// Bytes of a `traceparent` that are kept; version 00 has 55.
 const TRACEPARENT_BYTES_MAX: usize = 128;
 
@@ -61,7 +59,8 @@ impl Line {
         let path_end = text.len();
         escape(&mut text, &target[path_len..]);
         let target_end = text.len();
-        text.push_str(head.and_then(sent_id).unwrap_or_default());
+        let id = head.and_then(Head::id).unwrap_or_default();
+        text.push_str(std::str::from_utf8(id).unwrap_or_default());
         let id_end = text.len();
         let traceparent = head.and_then(|head| head.header("traceparent")).unwrap_or_default();
         escape(&mut text, &traceparent[..traceparent.len().min(TRACEPARENT_BYTES_MAX)]);
@@ -135,13 +134,6 @@ impl fmt::Display for Line {
     }
 }
 
-/// The identifier that the request came with, if it can be believed: short, and printable.
-fn sent_id(head: &Head) -> Option<&str> {
-    let id = head.header("x-request-id")?;
-    let is_believable = (1..=ID_BYTES_MAX).contains(&id.len()) && id.iter().all(is_plain);
-    std::str::from_utf8(id).ok().filter(|_| is_believable)
-}
-
 /// Whether a byte may stand in a line as it is.
 fn is_plain(byte: &u8) -> bool {
     byte.is_ascii_graphic()
@@ -163,7 +155,7 @@ fn escape(text: &mut String, mut bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hurricane_http::Limits;
+    use hurricane_http::{Limits, REQUEST_ID_BYTES_MAX as ID_BYTES_MAX};
     use std::net::Ipv4Addr;
 
     fn line(request: &str, status: u16) -> Line {

@@ -23,6 +23,7 @@ pub(super) fn run_worker<A: Application>(
         reserved: (config.probe_port == ProbePort::Integrated).then(|| reserved(parts)),
         logged: logged(parts, Some(slot)),
         logs_reserved: config.log_probes,
+        identifies: config.identifies,
         mounts: [config.mounts.clone(), late_mounts].concat(),
         proxies: config.proxies.clone(),
         tls: config.tls.clone(),

@@ -125,6 +125,7 @@ class Contract:
     python: str = sys.executable
     original: bool = False
     shared: dict[str, Target] = field(default_factory=dict)
+    helps: dict[str, str] = field(default_factory=dict)
 
     def launch(
         self,
@@ -167,6 +168,13 @@ class Contract:
         """Ends those that were shared."""
         for target in self.shared.values():
             dismiss(target)
+
+    def offers(self, command: str, flag: str) -> bool:
+        """Whether the help of a command names a flag."""
+        if command not in self.helps:
+            self.helps[command] = self.run("manage.py", command, "--help").out
+        offered = self.helps[command]
+        return f"{flag} " in offered or f"{flag}]" in offered
 
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> "Ended":
         """Runs its Python with these words, in the project, to the end."""

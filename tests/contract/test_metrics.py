@@ -6,32 +6,9 @@ import pytest
 
 import wire
 from contract.target import Serve, Target
+from families import FAMILIES
 
 mark = pytest.mark
-
-FAMILIES = {
-    "request_counter_total": "counter",
-    "request_counter_created": "gauge",
-    "response_time_average": "gauge",
-    "request_queue_length": "gauge",
-    "response_time_seconds": "histogram",
-    "response_time_seconds_created": "gauge",
-    "response_size_bytes": "histogram",
-    "response_size_bytes_created": "gauge",
-    "path_requests_total": "counter",
-    "path_requests_created": "gauge",
-    "hurricane_info": "gauge",
-    "python_info": "gauge",
-    "python_gc_objects_collected_total": "counter",
-    "python_gc_objects_uncollectable_total": "counter",
-    "python_gc_collections_total": "counter",
-    "process_virtual_memory_bytes": "gauge",
-    "process_resident_memory_bytes": "gauge",
-    "process_start_time_seconds": "gauge",
-    "process_cpu_seconds_total": "counter",
-    "process_open_fds": "gauge",
-    "process_max_fds": "gauge",
-}
 
 
 def scrape(target: Target, path: str = "/metrics") -> str:
@@ -169,3 +146,64 @@ def test_the_path_of_metrics_gets_its_slash(serve: Serve) -> None:
 @mark.row("metrics.off")
 def test_without_metrics_there_is_no_such_path(serve: Serve) -> None:
     assert serve("--no-metrics").probe("/metrics").response.status == 404
+
+
+@mark.row("metrics.project")
+def test_metrics_of_the_project_are_there(serve: Serve) -> None:
+    target = serve(settings={"ROOT_URLCONF": "agreed.counting"})
+    assert [target.get(f"/change?amount={amount}").text for amount in (2, 4)] == ["2.0", "4.0"]
+    text = scrape(target)
+    for sample, expected in {
+        'agreed_plain_total{kind="novel"}': 6,
+        "agreed_orders_total": 2,
+        "agreed_weight_count": 2,
+        "agreed_weight_sum": 6,
+        'agreed_weight_bucket{le="1.0"}': 0,
+        'agreed_weight_bucket{le="10.0"}': 2,
+    }.items():
+        assert value(text, sample) == expected, sample
+
+
+@mark.row("metrics.average")
+def test_an_average_is_that_of_all_values(serve: Serve) -> None:
+    target = serve(settings={"ROOT_URLCONF": "agreed.counting"})
+    for amount in (2, 4, 6):
+        target.get(f"/change?amount={amount}")
+    assert "\nagreed_worth 4.0\n" in scrape(target)
+
+
+@mark.row("metrics.calculated")
+def test_what_is_calculated_is_asked_at_each_scrape(serve: Serve) -> None:
+    target = serve.shared(settings={"ROOT_URLCONF": "agreed.counting"})
+    assert "\nagreed_stock 12.0\n" in scrape(target)
+
+
+@mark.row("metrics.awaited")
+def test_what_is_asynchronous_is_awaited(serve: Serve) -> None:
+    target = serve.shared(settings={"ROOT_URLCONF": "agreed.counting"})
+    assert "\nagreed_waited 7.0\n" in scrape(target)
+
+
+@mark.row("metrics.workers")
+def test_a_scrape_is_the_same_whoever_has_served(serve: Serve) -> None:
+    target = serve("--workers", "2", settings={"ROOT_URLCONF": "agreed.counting"})
+    for _ in range(20):
+        target.get("/change?amount=2")
+    text = scrape(target)
+    assert value(text, "request_counter_total") == 20
+    assert value(text, "agreed_orders_total") == 20
+    assert value(text, 'agreed_plain_total{kind="novel"}') == 40
+
+
+@mark.row("metrics.gauge-worker")
+def test_a_gauge_tells_whose_it_is(serve: Serve) -> None:
+    target = serve(settings={"ROOT_URLCONF": "agreed.counting"})
+    target.get("/change?amount=3")
+    assert re.search(r'^agreed_gauge\{pid="w\d+"\} 3\.0$', scrape(target), re.MULTILINE)
+
+
+@mark.row("metrics.created")
+def test_metrics_of_several_workers_have_no_time_of_creation(serve: Serve) -> None:
+    target = serve(settings={"ROOT_URLCONF": "agreed.counting"})
+    target.get("/change?amount=3")
+    assert "agreed_orders_created" not in scrape(target)

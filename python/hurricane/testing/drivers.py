@@ -7,11 +7,13 @@ test to look at.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from queue import Empty, Queue
 from threading import Thread
@@ -29,6 +31,7 @@ START_SECONDS_MAX = 20.0
 QUIET_SECONDS = 0.5
 STOP_SECONDS_MAX = 30.0
 PORT_SECONDS_MAX = 1.0
+CHECK_SECONDS_MAX = 10.0
 BROKER_SECONDS_MAX = 60.0
 BROKER_IMAGE = "quay.io/blueshoe/rabbitmq3.8-alpine"
 BROKER_PORT = 5672
@@ -213,6 +216,34 @@ class HurricaneServerDriver(HurricaneBaseDriver):
         # Management commands and pending migrations may take as long as they like.
         is_preparing = any(text in out for text in ("execution of", "migrations"))
         return super()._can_be_used(out, is_quiet) or (is_preparing and is_quiet)
+
+    def _wait_for_start(self) -> None:
+        super()._wait_for_start()
+        if any(text in "".join(self.log_lines) for text in self.started_strings):
+            self._wait_for_checks()
+
+    def _wait_for_checks(self) -> None:
+        """Waits for the first results of checks, without which readiness fails.
+
+        Probes of Django-Hurricane ran the checks themselves: its tests ask them at once.
+        """
+        end = time.monotonic() + CHECK_SECONDS_MAX
+        while time.monotonic() < end and self._has_pending_checks():
+            time.sleep(0.05)
+
+    def _has_pending_checks(self) -> bool:
+        """Whether a check has not ended once; false where nobody tells."""
+        connection = HTTPConnection("localhost", self.probe_port, timeout=1)
+        try:
+            connection.request("GET", "/status")
+            status = json.loads(connection.getresponse().read())
+            return any(check["status"] == "pending" for check in status["checks"])
+        except TimeoutError:
+            return True
+        except (OSError, HTTPException, ValueError, TypeError, KeyError):
+            return False
+        finally:
+            connection.close()
 
 
 class HurricaneWebhookServerDriver(HurricaneBaseDriver):

@@ -115,6 +115,7 @@ class ServerTests(HurricanServerTest):
 
     def test_drivers_start_servers_without_a_test_case(self) -> None:
         driver = ShopDriver()
+        self.addCleanup(driver.stop_server)
         driver.start_server(params=PORTS, coverage=False, env={"HURRICANE_READINESS_PROBE": "/rd"})
         host, port = driver.get_server_host_port(probe_port=True)
         self.assertEqual((host, port), ("localhost", int(PROBE_PORT)))

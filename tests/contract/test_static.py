@@ -14,11 +14,6 @@ CONTENT = b"body { color: teal }\n" * 100
 
 def settings(root: Path) -> dict[str, object]:
     """Settings of a project that has collected its files there."""
-    (root / "static" / "shop").mkdir(parents=True, exist_ok=True)
-    (root / "media").mkdir(exist_ok=True)
-    (root / "static" / "shop" / "a.css").write_bytes(CONTENT)
-    (root / "media" / "cover.txt").write_bytes(b"a cover")
-    (root / "secret.txt").write_bytes(b"secret")
     return {
         "STATIC_URL": "/static/",
         "STATIC_ROOT": str(root / "static"),
@@ -30,7 +25,13 @@ def settings(root: Path) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the files are."""
-    return tmp_path_factory.mktemp("files")
+    root = tmp_path_factory.mktemp("files")
+    (root / "static" / "shop").mkdir(parents=True)
+    (root / "media").mkdir()
+    (root / "static" / "shop" / "a.css").write_bytes(CONTENT)
+    (root / "media" / "cover.txt").write_bytes(b"a cover")
+    (root / "secret.txt").write_bytes(b"secret")
+    return root
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
-//! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `bench`,
-//! `loadtest`, `profile`, `report`.
+//! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `wheels`,
+//! `bench`, `loadtest`, `profile`, `report`.
 //!
 //! Needs Rust and a CPython of 3.11 or later, with `pip` able to reach a package index. All that
 //! is made (virtual environments, databases, tools) goes under the target directory.
@@ -16,6 +16,7 @@ mod test;
 mod tidy;
 mod tool;
 mod venv;
+mod wheels;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Task {
     Tidy,
     /// Write the documents that are generated from definitions in the code
     Docs,
+    /// Build the wheels of a release: manylinux, for each CPython and processor
+    Wheels(wheels::Args),
     /// Measure parts of a request and whole requests: wall times, instruction counts
     Bench(bench::Args),
     /// Compare with rivals under load, or (`rolling`) what they lose; see loadtest/README.md
@@ -88,6 +91,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Lint => lint::run(),
         Task::Tidy => tidy::check(),
         Task::Docs => tidy::write_docs(),
+        Task::Wheels(args) => wheels::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Loadtest { arguments } => loadtest::run(&arguments),
         Task::Profile { arguments } => loadtest::profile(&arguments),

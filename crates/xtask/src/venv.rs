@@ -77,9 +77,14 @@ impl Venv {
         python
     }
 
+    /// Where its console scripts are.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.directory.join("bin")
+    }
+
     /// A console script in the environment.
     pub(crate) fn tool(&self, name: &str) -> Command {
-        let mut tool = Command::new(self.directory.join("bin").join(name));
+        let mut tool = Command::new(self.programs().join(name));
         tool.current_dir(checkout::root());
         tool
     }

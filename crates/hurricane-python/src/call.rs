@@ -188,14 +188,17 @@ fn send_finished(
     returned: &Bound<'_, PyAny>,
     start: &Bound<'_, StartResponse>,
 ) -> PyResult<()> {
-    let mut parts = Vec::with_capacity(1);
-    let mut length = 0;
-    for part in returned.try_iter()? {
-        let part = as_bytes(part?)?;
-        length += part.as_bytes().len() as u64;
-        parts.push(part);
-    }
-    let transmission = &mut start.borrow_mut().transmission;
+    let parts = returned.try_iter()?.map(|part| as_bytes(part?)).collect::<PyResult<Vec<_>>>()?;
+    send_parts(py, &parts, &mut start.borrow_mut().transmission)
+}
+
+/// Sends a body that is there as a whole.
+pub(crate) fn send_parts(
+    py: Python<'_>,
+    parts: &[Bound<'_, PyBytes>],
+    transmission: &mut Transmission,
+) -> PyResult<()> {
+    let length = parts.iter().map(|part| part.as_bytes().len() as u64).sum();
     transmission.begin(BodyLength::Known(length))?;
     let last = parts.len().saturating_sub(1);
     for (index, part) in parts.iter().enumerate() {

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
-use hurricane_http::BodyLength;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 use pyo3::{Py, intern};
 
 use crate::announced::Announced;
-use crate::call::as_bytes;
+use crate::call::{as_bytes, send_parts};
 use crate::django::lazy::own;
 use crate::transmission::Transmission;
 
@@ -186,22 +185,8 @@ impl Shapes {
         if own.contains(intern!(py, "close"))? || own.contains(intern!(py, "file_to_stream"))? {
             return Ok(false);
         }
-        if let Ok(only) = container.get_item(0)
-            && container.len() == 1
-        {
-            let bytes = as_bytes(only)?;
-            let bytes: &Bound<'_, PyBytes> = &bytes;
-            transmission.begin(BodyLength::Known(bytes.as_bytes().len() as u64))?;
-            transmission.send(py, bytes.as_bytes(), true)?;
-            return Ok(true);
-        }
         let parts = container.iter().map(as_bytes).collect::<PyResult<Vec<_>>>()?;
-        let length = parts.iter().map(|part| part.as_bytes().len() as u64).sum();
-        transmission.begin(BodyLength::Known(length))?;
-        let last = parts.len().saturating_sub(1);
-        for (index, part) in parts.iter().enumerate() {
-            transmission.send(py, part.as_bytes(), index == last)?;
-        }
+        send_parts(py, &parts, transmission)?;
         Ok(true)
     }
 }

@@ -25,6 +25,7 @@ mod sink;
 mod source;
 mod tally;
 mod tls;
+mod turn;
 mod worker;
 
 pub use engine::{IoChoice, RingError, prove_ring};

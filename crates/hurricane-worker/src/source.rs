@@ -12,6 +12,8 @@ use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, OwnedReadHalf};
 use monoio::net::TcpStream;
 
+use crate::turn::Turn;
+
 type ReadHalf = OwnedReadHalf<TcpStream>;
 /// What a finished read gives back.
 pub(crate) type ReadDone = (ReadHalf, io::Result<usize>, Vec<u8>);
@@ -29,6 +31,7 @@ pub(crate) struct Source<F> {
     idle: Option<(ReadHalf, Vec<u8>)>,
     /// `buffer[..consumed]` has been used; 0 <= consumed <= buffer.len().
     consumed: usize,
+    turn: Turn,
 }
 
 /// The reading side of a connection.
@@ -38,6 +41,7 @@ pub(crate) fn source(half: ReadHalf) -> Source<impl Future<Output = ReadDone>> {
         armed: Box::pin(None),
         idle: Some((half, Vec::with_capacity(HEAD_ROOM_BYTES))),
         consumed: 0,
+        turn: Turn::default(),
     }
 }
 
@@ -91,7 +95,10 @@ impl<F: Future<Output = ReadDone>> Source<F> {
         let Some(read) = self.armed.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        let Poll::Ready((half, result, buffer)) = read.poll(cx) else { return Poll::Pending };
+        let Poll::Ready((half, result, buffer)) = read.poll(cx) else {
+            self.turn.renew();
+            return Poll::Pending;
+        };
         self.armed.set(None);
         self.idle = Some((half, buffer));
         Poll::Ready(result)
@@ -100,6 +107,58 @@ impl<F: Future<Output = ReadDone>> Source<F> {
     /// Reads more bytes behind the unread ones.
     pub(crate) async fn fill(&mut self, room: usize) -> io::Result<usize> {
         self.arm(room);
-        poll_fn(|cx| self.poll_fill(cx)).await
+        let filled = poll_fn(|cx| self.poll_fill(cx)).await;
+        self.turn.spend(*filled.as_ref().unwrap_or(&0)).await;
+        filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use monoio::io::Splitable;
+    use monoio::{LegacyDriver, RuntimeBuilder};
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "as a loop that has work to do with each read")]
+    fn a_peer_whose_bytes_are_all_there_is_not_alone() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(count) = peer.write(&[0; BODY_ROOM_BYTES]) {
+            sent += count;
+        }
+        let mut runtime = RuntimeBuilder::<LegacyDriver>::new().enable_timer().build().unwrap();
+        let beats = Rc::new(Cell::new(0));
+        let beating = Rc::clone(&beats);
+        let received = runtime.block_on(async {
+            drop(monoio::spawn(async move {
+                loop {
+                    monoio::time::sleep(MOMENT).await;
+                    beating.set(beating.get() + 1);
+                }
+            }));
+            let (half, _write) = TcpStream::from_std(ours).unwrap().into_split();
+            let mut source = source(half);
+            let mut received = 0;
+            while received < sent {
+                received += source.fill(1).await.unwrap();
+                source.discard();
+                std::thread::sleep(MOMENT);
+            }
+            received
+        });
+        assert_eq!(received, sent);
+        assert!(beats.get() > 0, "no heartbeat in {sent} bytes");
     }
 }

@@ -60,7 +60,9 @@ class Pair:
 
 def ask(server: Server, method: str, path: str, *fields: str, body: bytes = b"") -> Response:
     """The answer to a request on a connection of its own."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *fields]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close"]
+    # Else it is given one, which is told.
+    lines += ["X-Request-ID: visit", *fields]
     lines += [f"Content-Length: {len(body)}"] if body else []
     with server.connect() as connection:
         connection.send("\r\n".join(lines).encode() + b"\r\n\r\n" + body)

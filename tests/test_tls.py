@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -204,7 +205,8 @@ def test_a_pair_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         (missing, FIRST, f"--tls-cert {missing} cannot be read"),
         (FIRST, None, "TLS needs a certificate and its key; give a --tls-key too"),
     ):
-        words = ["hurricane", "serve", "wsgi_apps:hello", "--tls-cert", str(certificate)]
+        words = [sys.executable, "-m", "hurricane", "serve", "wsgi_apps:hello"]
+        words += ["--tls-cert", str(certificate)]
         words += ["--tls-key", str(key)] if key else []
         ended = run(words, cwd=APPS)
         assert ended.returncode == 2, ended.stderr

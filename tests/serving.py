@@ -166,9 +166,9 @@ class Server:
 
         wait_until(started, deadline, "startup")
 
-    def wait_for_ready(self, deadline: float = START_SECONDS) -> None:
-        """Waits until the readiness probe succeeds."""
-        wait_until(lambda: self.probe("/ready").response.status == 200, deadline, "readiness")
+    def wait_for_ready(self, deadline: float = START_SECONDS, path: str = "/ready") -> None:
+        """Waits until the readiness probe succeeds, which is when all checks have ended once."""
+        wait_until(lambda: self.probe(path).response.status == 200, deadline, "readiness")
 
     def get(self, path: str = "/", *headers: str) -> wire.Response:
         """One GET on a connection of its own."""

@@ -87,7 +87,7 @@ def test_the_script_says_its_version_and_prints_completions_and_a_manual() -> No
 
 def test_flags_come_from_the_environment(start_once: Starter) -> None:
     server = start_once(env={"HURRICANE_READINESS_PROBE": "/of-environment"})
-    assert server.probe("/of-environment").response.status == 200
+    server.wait_for_ready(path="/of-environment")
 
 
 def test_settings_with_and_without_prefix_win_over_the_environment(start_once: Starter) -> None:
@@ -100,7 +100,7 @@ def test_settings_with_and_without_prefix_win_over_the_environment(start_once: S
             ),
         }
     )
-    assert server.probe("/of-settings").response.status == 200
+    server.wait_for_ready(path="/of-settings")
     assert server.probe("/bare").response.status == 200
     assert server.probe("/of-environment").response.status == 404
 
@@ -114,7 +114,7 @@ def test_a_typed_flag_wins_even_when_it_equals_the_default(start_once: Starter) 
             **as_settings(HURRICANE_READINESS_PROBE="/of-settings"),
         },
     )
-    assert server.probe("/ready").response.status == 200
+    server.wait_for_ready()
     assert server.probe("/of-settings").response.status == 404
 
 

@@ -39,7 +39,8 @@ impl Turn {
     pub(crate) async fn spend(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(bytes.max(CALL_BYTES));
         if self.left == 0 {
-            give_way().await;
+            // Rare, and large: not in every read and write.
+            Box::pin(give_way()).await;
             self.renew();
         }
     }

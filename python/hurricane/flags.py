@@ -80,12 +80,9 @@ def key(flag: _core.Flag) -> str:
     return flag["name"].lstrip("-").replace("-", "_")
 
 
-def add_to(parser: argparse.ArgumentParser, flags: Sequence[_core.Flag] | None = None) -> None:
-    """Gives the parser these flags, or those of the server.
-
-    An option that was not typed is absent from the result.
-    """
-    for flag in of_server() if flags is None else flags:
+def add_to(parser: argparse.ArgumentParser, flags: Sequence[_core.Flag]) -> None:
+    """Gives the parser these flags. An option that was not typed is absent from the result."""
+    for flag in flags:
         choices = flag["choices"]
         metavar = "|".join(choices) if choices else flag["value_name"]
         shape: dict[str, Any] = {"metavar": metavar}
@@ -112,10 +109,10 @@ def help_text(flag: _core.Flag) -> str:
     return text.replace("%", "%%")
 
 
-def typed(options: Mapping[str, object], flags: Sequence[_core.Flag] | None = None) -> list[str]:
+def typed(options: Mapping[str, object], flags: Sequence[_core.Flag]) -> list[str]:
     """A command's options as arguments for the extension, whether typed or given as keywords."""
     arguments: list[str] = []
-    for flag in of_server() if flags is None else flags:
+    for flag in flags:
         value = options.get(key(flag))
         if value is None:
             continue
@@ -124,15 +121,15 @@ def typed(options: Mapping[str, object], flags: Sequence[_core.Flag] | None = No
     return arguments
 
 
-def from_settings(settings: object, flags: Sequence[_core.Flag] | None = None) -> dict[str, str]:
-    """Reads ``HURRICANE_X`` for every flag, and ``X`` for those that had it without prefix.
+def from_settings(settings: object, flags: Sequence[_core.Flag]) -> dict[str, str]:
+    """Reads ``HURRICANE_X`` for each of the flags, and ``X`` for those that had it without prefix.
 
     ``HURRICANE_VERSION`` is the application's own version.
 
     Values keep the names that they were found under, so that a bad one can be named.
     """
     values: dict[str, str] = {}
-    for flag in of_server() if flags is None else flags:
+    for flag in flags:
         name = key(flag).upper()
         prefixed = getattr(settings, f"HURRICANE_{name}", None)
         bare = getattr(settings, name, None) if name in BARE_SETTINGS else None

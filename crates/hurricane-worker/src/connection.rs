@@ -161,13 +161,14 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         };
         self.source.consume(consumed);
         self.seen.learn(header);
-        self.origin = self.seen.origin;
         Ok(())
     }
 
     /// One request and its response; whether the connection lives on.
     async fn exchange(&mut self) -> Result<bool, Ending> {
         self.received = None;
+        // Whose request the last one was says nothing of this one.
+        self.origin = self.seen.origin;
         let mut head = self.next_head().await?;
         if let Proxies { trusted: Some(trusted), family, .. } = self.worker.proxies() {
             let found = head.resolve_origin(self.seen.origin, trusted, *family);
@@ -428,10 +429,6 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let response = Response::text(text + "\n").with_status(status);
         // The peer may be gone; then there is nobody to tell.
         let _ = self.respond(response, facts, Counted::Status).await;
-        if head.is_none() {
-            // Whose request the last one was says nothing of this one.
-            self.origin = self.seen.origin;
-        }
         self.log(status, head.as_ref());
     }
 

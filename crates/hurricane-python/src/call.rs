@@ -168,7 +168,7 @@ pub(crate) fn send(
     if is_finished(returned)? {
         send_finished(py, returned, start)?;
     } else {
-        send_stream(py, returned, start)?;
+        send_stream(returned, start)?;
     }
     Ok(None)
 }
@@ -207,25 +207,31 @@ pub(crate) fn send_parts(
     Ok(())
 }
 
-fn send_stream(
-    py: Python<'_>,
-    returned: &Bound<'_, PyAny>,
-    start: &Bound<'_, StartResponse>,
-) -> PyResult<()> {
+fn send_stream(returned: &Bound<'_, PyAny>, start: &Bound<'_, StartResponse>) -> PyResult<()> {
     for part in returned.try_iter()? {
-        let part = as_bytes(part?)?;
-        if part.as_bytes().is_empty() {
-            continue;
-        }
-        let transmission = &mut start.borrow_mut().transmission;
-        transmission.begin(BodyLength::Unknown)?;
-        if !transmission.has_body() {
+        if !send_part(part?, start)? {
             return Ok(());
         }
-        transmission.send(py, part.as_bytes(), false)?;
     }
     let transmission = &mut start.borrow_mut().transmission;
     Ok(transmission.begin(BodyLength::Known(0))?)
+}
+
+/// Sends a part of a body whose length is not known; whether more of it is wanted.
+pub(crate) fn send_part(
+    part: Bound<'_, PyAny>,
+    start: &Bound<'_, StartResponse>,
+) -> PyResult<bool> {
+    let part = as_bytes(part)?;
+    if part.as_bytes().is_empty() {
+        return Ok(true);
+    }
+    let transmission = &mut start.borrow_mut().transmission;
+    transmission.begin(BodyLength::Unknown)?;
+    if transmission.has_body() {
+        transmission.send(part.py(), part.as_bytes(), false)?;
+    }
+    Ok(transmission.has_body())
 }
 
 pub(crate) fn as_bytes(part: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyBytes>> {

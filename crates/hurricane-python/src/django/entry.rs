@@ -8,7 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyList, PyString, PyTupleMethods, PyType};
 
-use crate::call::{Callee, as_bytes, conclude, finish, send};
+use crate::call::{Callee, conclude, finish, send, send_part};
 use crate::django::answer::{Shape, Shapes, Stock};
 use crate::django::lazy::{self, Kit, own};
 use crate::django::locals::{Connections, ThreadValue};
@@ -332,17 +332,7 @@ fn send_async(
     let py = response.py();
     let outlet = start.clone().unbind();
     let send = PyCFunction::new_closure(py, None, None, move |arguments, _| {
-        let py = arguments.py();
-        let part = as_bytes(arguments.get_item(0)?)?;
-        let transmission = &mut outlet.bind(py).borrow_mut().transmission;
-        if part.as_bytes().is_empty() {
-            return Ok(true);
-        }
-        transmission.begin(BodyLength::Unknown)?;
-        if transmission.has_body() {
-            transmission.send(py, part.as_bytes(), false)?;
-        }
-        PyResult::Ok(transmission.has_body())
+        send_part(arguments.get_item(0)?, outlet.bind(arguments.py()))
     })?;
     django.stream.bind(py).call1((response, send))?;
     start.borrow_mut().transmission.begin(BodyLength::Known(0))?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// The fields that a trusted proxy describes a client with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,9 +50,8 @@ impl FromStr for Trusted {
             match part {
                 "*" => {
                     trusted.unix = true;
-                    trusted
-                        .networks
-                        .extend(["0.0.0.0/0", "::/0"].iter().flat_map(|it| it.parse::<IpNet>()));
+                    trusted.networks.push(Ipv4Net::default().into());
+                    trusted.networks.push(Ipv6Net::default().into());
                 }
                 "unix" => trusted.unix = true,
                 _ => trusted.networks.push(network(part).ok_or(TrustedError)?),

@@ -170,6 +170,14 @@ class Server:
         """Waits until the readiness probe succeeds, which is when all checks have ended once."""
         wait_until(lambda: self.probe(path).response.status == 200, deadline, "readiness")
 
+    def wait_for_stopping(self) -> None:
+        """Waits until every worker has heard that it is to stop."""
+        wait_until(
+            lambda: {worker["state"] for worker in self.status()["workers"]} == {"stopping"},
+            5,
+            "all workers to have heard of it",
+        )
+
     def get(self, path: str = "/", *headers: str) -> wire.Response:
         """One GET on a connection of its own."""
         return wire.get(self.port, path, *headers)

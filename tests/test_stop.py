@@ -63,11 +63,7 @@ def test_requests_in_flight_and_in_the_accept_queue_are_answered(start: Starter)
     server.terminate()
     for worker in workers:
         os.kill(worker, signal.SIGCONT)
-    wait_until(
-        lambda: {worker["state"] for worker in server.status()["workers"]} == {"stopping"},
-        5,
-        "both workers to have heard of it",
-    )
+    server.wait_for_stopping()
     server.put("gate-open")
     assert [connection.response().body for connection in queued] == [b"hello"] * 12
     responses = [connection.response() for connection in held]

@@ -89,11 +89,7 @@ def test_requests_in_flight_and_in_the_queue_are_answered_at_a_stop(
     server.wait_for_lines("gate-entered", 4)
     server.terminate()
     wait_until(lambda: not path.exists(), 5, "the file to be removed")
-    wait_until(
-        lambda: {worker["state"] for worker in server.status()["workers"]} == {"stopping"},
-        5,
-        "all workers to have heard of it",
-    )
+    server.wait_for_stopping()
     server.put("gate-open")
     for connection in held:
         response = connection.response()

@@ -16,7 +16,7 @@ import kubelet
 import wire
 from condition import wait_until
 from conftest import Starter
-from serving import APPS, PROJECT, Server, as_settings, run
+from serving import APPS, PROJECT, Server, as_settings, free_port, run
 
 ERRAND = "errand wait gate"
 
@@ -129,6 +129,40 @@ def test_the_application_is_loaded_after_the_commands(start_once: Starter) -> No
     server.put("gate-open")
     server.wait_for_start()
     assert server.lines("built") == [str(server.process.pid)]
+
+
+def begin_with_a_check_that_hangs(
+    start_once: Starter, *flags: str, integrated: bool = False
+) -> Server:
+    """A server whose application answers, while the first run of a check has not ended."""
+    port = free_port()
+    ports = ["--port", str(port), *(["--probe-port", str(port)] if integrated else [])]
+    server = start_once("--command", ERRAND, *ports, *flags, wait=False)
+    server.port = port
+    server.probe_port = port if integrated else server.probe_port
+    server.wait_for_lines("gate-entered", 1)
+    server.put("readiness-hangs")
+    server.put("gate-open")
+    wait_for_probe(server, "check stage.checks.readiness is pending: it has not ended once")
+    assert server.get("/").body == b"hello"
+    assert not server.lines_with("Startup time")
+    return server
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_a_server_that_has_started_is_ready(start_once: Starter, integrated: bool) -> None:
+    server = begin_with_a_check_that_hangs(
+        start_once, "--check-timeout", "60", integrated=integrated
+    )
+    server.remove("readiness-hangs")
+    wait_until(lambda: server.lines_with("Startup time"), 10, "the start to be announced")
+    assert server.probe("/ready").response.status == 200
+
+
+def test_no_start_waits_longer_than_a_check_may_take(start_once: Starter) -> None:
+    server = begin_with_a_check_that_hangs(start_once, "--check-timeout", "1")
+    server.wait_for_start()
+    assert server.probe("/ready").response.status == 500
 
 
 def test_no_check_runs_before_commands_have_ended(start_once: Starter) -> None:

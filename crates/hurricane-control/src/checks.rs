@@ -107,6 +107,7 @@ impl Runner {
             tracks.push(Track::start(index, check, last, board, events.clone())?);
         }
         (tracks.len()..earlier.len()).filter_map(|i| board.check(i)).for_each(CheckCell::vacate);
+        board.control().set_has_checks();
         let (board, changes) = (board.clone(), health.changes());
         spawn("checks".into(), move || keep_time(tracks, &board, &ended, &changes))?;
         Ok(Self { events })

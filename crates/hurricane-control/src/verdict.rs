@@ -323,7 +323,15 @@ fn awaited(snapshot: &Snapshot) -> Vec<Reason> {
             reasons.extend(disconnected(index, worker, snapshot.now));
         }
     }
+    let pending = snapshot.checks.iter().filter(|check| check.status == CheckStatus::Pending);
+    reasons.extend(pending.map(unended));
     reasons
+}
+
+fn unended(check: &CheckReading) -> Reason {
+    let name = &check.name;
+    let text = format!("check {name} is pending: it has not ended once");
+    unready(Subject::Check(name.clone()), text)
 }
 
 fn ending(phase: Phase, drain_readiness: DrainReadiness) -> Option<Reason> {
@@ -440,10 +448,7 @@ fn failing_check(check: &CheckReading, now: Monotonic, wording: Wording) -> Opti
     let (fault, said) = match check.status {
         // A liveness check that has not ended yet is no cause for a restart.
         CheckStatus::Pending if check.purpose == Purpose::Liveness => return None,
-        CheckStatus::Pending => {
-            let text = format!("check {name} is pending: it has not ended once");
-            return Some(unready(Subject::Check(name.clone()), text));
-        }
+        CheckStatus::Pending => return Some(unended(check)),
         CheckStatus::Passed | CheckStatus::Warned => {
             let age = now.since(check.finished);
             // Never: the first result is being written at this moment.

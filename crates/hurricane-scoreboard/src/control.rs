@@ -77,6 +77,8 @@ impl WebhookStatus {
 pub struct ControlState {
     /// By kind: the status that was last told or given up.
     told: [AtomicU32; WebhookKind::ALL.len()],
+    /// Whether the cells of the checks are filled in.
+    has_checks: AtomicU32,
     waiting: AtomicU32,
     delivered: AtomicU64,
     given_up: AtomicU64,
@@ -198,6 +200,16 @@ impl ControlState {
             waiting: self.waiting.load(Ordering::Relaxed),
             last: kind.zip(status).map(|(kind, status)| WebhookEnd { kind, status, answer, at }),
         }
+    }
+
+    /// Every check has its cell. Control process only.
+    pub fn set_has_checks(&self) {
+        self.has_checks.store(1, Ordering::Release);
+    }
+
+    /// Whether every check has its cell.
+    pub fn has_checks(&self) -> bool {
+        self.has_checks.load(Ordering::Acquire) != 0
     }
 
     /// Publishes what the cgroup says. Control process only.

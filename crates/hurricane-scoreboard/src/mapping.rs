@@ -14,7 +14,8 @@ use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
 use crate::{
-    CheckCell, CheckReading, ControlState, Paths, ServerState, Slot, SlotReading, TrafficReading,
+    CheckCell, CheckReading, CheckStatus, ControlState, Paths, ServerState, Slot, SlotReading,
+    TrafficReading,
 };
 
 /// Checks that a server can have; more cannot be registered.
@@ -299,6 +300,13 @@ impl Scoreboard {
     /// Copies of all checks in use, in order of registration.
     pub fn read_checks(&self) -> Vec<CheckReading> {
         (0..CHECKS_MAX).filter_map(|i| self.check(i)).map_while(CheckCell::read).collect()
+    }
+
+    /// Whether it is known which checks there are, and each of them has ended once or has not ended
+    /// in time.
+    pub fn have_checks_ended(&self) -> bool {
+        let is_pending = |check: &CheckReading| check.status == CheckStatus::Pending;
+        self.control().has_checks() && !self.read_checks().iter().any(is_pending)
     }
 }
 

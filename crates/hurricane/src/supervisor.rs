@@ -75,7 +75,7 @@ pub(crate) struct Supervisor<'a> {
     board: &'a Scoreboard,
     launcher: &'a Launcher,
     listeners: &'a Listeners,
-    /// Called once, when every worker has had its first heartbeat.
+    /// Called once, when every worker has had its first heartbeat and every check has ended once.
     on_ready: &'a dyn Fn(&Scoreboard),
     signals: Signals,
     /// There is no worker yet.
@@ -84,6 +84,8 @@ pub(crate) struct Supervisor<'a> {
     /// Replaced or retired workers that still answer.
     leaving: Vec<Leaving>,
     control: ControlSeat,
+    /// When every worker had had its first heartbeat.
+    served_since: Option<Instant>,
     stop: StopSequence,
     resizing: Resizing,
     weighing: Weighing,
@@ -128,6 +130,7 @@ impl<'a> Supervisor<'a> {
             seats,
             leaving: Vec::new(),
             control,
+            served_since: None,
             stop: StopSequence::new(config.drain_delay, config.grace_period),
             verdict: None,
             at_once: false,

@@ -1,6 +1,6 @@
 //! Children that died are replaced, workers that cannot go on are killed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hurricane_scoreboard::{Monotonic, Phase, Replaced, SlotReading};
 
@@ -11,6 +11,9 @@ use crate::process::{self, How};
 use crate::supervisor::seat::Placed;
 use crate::supervisor::{End, Supervisor, TICK_MAX};
 use crate::watch::{Judgement, judge};
+
+/// What the control process may need, beyond the time of a check, to say that one takes too long.
+const CHECKS_MARGIN: Duration = Duration::from_secs(2);
 
 impl Supervisor<'_> {
     /// Takes note of children that have ended.
@@ -219,7 +222,10 @@ impl Supervisor<'_> {
         }
         self.last_look = instant;
         let slots = self.board.read_workers();
-        if !self.is_ready() && !self.stop.has_begun() && slots.iter().all(SlotReading::has_started)
+        if !self.is_ready()
+            && !self.stop.has_begun()
+            && slots.iter().all(SlotReading::has_started)
+            && self.has_checked(instant)
         {
             self.board.server().set_startup_finished(now);
             self.board.server().set_phase(Phase::Serving);
@@ -240,6 +246,14 @@ impl Supervisor<'_> {
                 self.mend(index, now);
             }
         }
+    }
+
+    /// Whether every check has ended once, so that whoever reads that the server has started finds
+    /// it ready. That is not waited for longer than a check may take.
+    fn has_checked(&mut self, now: Instant) -> bool {
+        let since = *self.served_since.get_or_insert(now);
+        let longest = self.config.check_timeout + CHECKS_MARGIN;
+        !self.control.wanted || self.board.have_checks_ended() || now - since > longest
     }
 
     /// Kills a worker that cannot go on. It is replaced when its end is noted.

@@ -1,5 +1,6 @@
-//! The file tree that is read: `/`, or a fixture that holds `proc/` and `sys/`.
+//! The file tree that is read: `/`, a fixture that holds `proc/` and `sys/`, or one in memory.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,19 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Where `proc/` and `sys/` are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Root(PathBuf);
+pub struct Root(Tree);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tree {
+    Below(PathBuf),
+    /// By absolute path.
+    Memory(BTreeMap<PathBuf, Vec<u8>>),
+}
 
 impl Root {
     /// A tree below `path`, which stands for `/`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self(Tree::Below(path.into()))
     }
 
     /// The tree that this process sees.
@@ -22,11 +30,21 @@ impl Root {
         Self::new("/")
     }
 
+    /// A tree of these files, each by its absolute path: what a kernel could say, without one.
+    pub fn of_files(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
+        Self(Tree::Memory(files.into_iter().collect()))
+    }
+
     /// The content of a file, `None` when it is not there, not readable or absurdly long.
     pub(crate) fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
-        let file = File::open(self.0.join(path.strip_prefix("/").unwrap_or(path))).ok()?;
         let mut content = Vec::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).ok()?;
+        match &self.0 {
+            Tree::Below(root) => {
+                let file = File::open(root.join(path.strip_prefix("/").unwrap_or(path))).ok()?;
+                file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).ok()?;
+            }
+            Tree::Memory(files) => content.clone_from(files.get(path)?),
+        }
         (content.len() as u64 <= FILE_BYTES_MAX).then_some(content)
     }
 

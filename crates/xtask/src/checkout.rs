@@ -8,8 +8,8 @@ use std::{env, fs, io};
 /// What a wheel is made of; tests and tools beside it do not change it.
 const WHEEL_SOURCES: [&str; 7] =
     [".cargo", "Cargo.lock", "Cargo.toml", "README.md", "crates", "pyproject.toml", "python"];
-const NO_WHEEL_SOURCES: [&str; 6] =
-    ["__pycache__", "tests", "examples", "fuzz", "xtask", "hurricane-testkit"];
+const NO_WHEEL_SOURCES: [&str; 5] =
+    ["__pycache__", "tests", "examples", "xtask", "hurricane-testkit"];
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {

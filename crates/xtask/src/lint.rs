@@ -19,6 +19,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     clippy.env("PYO3_PYTHON", &interpreter.executable);
     let outcomes = [
         step::run(cargo().args(["fmt", "--all", "--check"])),
+        step::run(cargo().args(["fmt", "--check", "--manifest-path=fuzz/Cargo.toml"])),
         step::run(cargo().args(["fmt", "--check", "--manifest-path=loadtest/native/Cargo.toml"])),
         step::run(&mut clippy),
         tidy::check(),

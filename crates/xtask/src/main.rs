@@ -1,4 +1,4 @@
-//! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `wheels`,
+//! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `fuzz`, `wheels`,
 //! `bench`, `loadtest`, `profile`, `report`.
 //!
 //! Needs Rust and a CPython of 3.11 or later, with `pip` able to reach a package index. All that
@@ -7,6 +7,7 @@
 mod bench;
 mod checkout;
 mod demo;
+mod fuzz;
 mod interpreter;
 mod lint;
 mod loadtest;
@@ -48,6 +49,8 @@ enum Task {
     Docs,
     /// Build the wheels of a release: manylinux, for each CPython and processor
     Wheels(wheels::Args),
+    /// Try what strangers could send: libFuzzer on the targets of fuzz/
+    Fuzz(fuzz::Args),
     /// Measure parts of a request and whole requests: wall times, instruction counts
     Bench(bench::Args),
     /// Compare with rivals under load, or (`rolling`) what they lose; see loadtest/README.md
@@ -92,6 +95,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::check(),
         Task::Docs => tidy::write_docs(),
         Task::Wheels(args) => wheels::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Loadtest { arguments } => loadtest::run(&arguments),
         Task::Profile { arguments } => loadtest::profile(&arguments),

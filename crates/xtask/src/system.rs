@@ -33,6 +33,8 @@ const FOR_TESTS: [Program; 7] = [
 ];
 /// What counts instructions.
 const FOR_COUNTS: [Program; 1] = [program("valgrind", "valgrind")];
+/// What compiles libFuzzer.
+const FOR_FUZZING: [Program; 1] = [program("c++", "g++")];
 
 /// Installs what the tests run and is not there.
 pub(crate) fn prepare_tests() -> anyhow::Result<()> {
@@ -42,6 +44,11 @@ pub(crate) fn prepare_tests() -> anyhow::Result<()> {
 /// Installs what counts instructions, unless it is there.
 pub(crate) fn prepare_counts() -> anyhow::Result<()> {
     install(&FOR_COUNTS)
+}
+
+/// Installs what compiles libFuzzer, unless it is there.
+pub(crate) fn prepare_fuzzing() -> anyhow::Result<()> {
+    install(&FOR_FUZZING)
 }
 
 fn install(programs: &[Program]) -> anyhow::Result<()> {

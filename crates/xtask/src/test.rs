@@ -15,7 +15,7 @@ use clap::ValueEnum;
 
 use crate::interpreter::{self, Interpreter};
 use crate::venv::Venv;
-use crate::{checkout, loadtest, step, system};
+use crate::{checkout, fuzz, loadtest, step, system};
 
 /// What every version of Python but the first runs: all that calls into CPython. The rest of the
 /// suite is about processes, and takes most of its time.
@@ -43,6 +43,8 @@ pub(crate) struct Args {
 enum Part {
     /// `cargo test --workspace`
     Rust,
+    /// A smoke run of every fuzz target
+    Fuzz,
     /// pytest: all of it on the chosen Python, a part on the other versions that are found
     Python,
     /// The images of `deploy/` in real containers, where we are root
@@ -51,6 +53,13 @@ enum Part {
     Example,
     /// A short comparison with the committed ratios, which only a gross loss fails
     Loadtest,
+}
+
+impl Part {
+    /// Whether it wants no Python environment.
+    fn is_rust_alone(self) -> bool {
+        matches!(self, Self::Rust | Self::Fuzz)
+    }
 }
 
 /// A command with this cargo, in the root of the checkout.
@@ -77,7 +86,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if wanted(Part::Rust) {
         outcomes.add("rust", || rust(chosen));
     }
-    if args.only == [Part::Rust] {
+    if wanted(Part::Fuzz) {
+        outcomes.add("fuzz", || fuzz::run(&fuzz::Args::default()));
+    }
+    if !args.only.is_empty() && args.only.iter().all(|part| part.is_rust_alone()) {
         return outcomes.conclude();
     }
     outcomes.add("system", system::prepare_tests);

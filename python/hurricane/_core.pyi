@@ -76,6 +76,25 @@ class DjangoEntry:
 
     def __init__(self, found: dict[str, object]) -> None: ...
 
+class Rehearsal:
+    """Django's entry without a connection, for tests."""
+
+    def __init__(self, entry: DjangoEntry) -> None: ...
+    def request(self, wire: bytes, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - Django has no types
+        """The request that came as these bytes, with this environ in the place of its own.
+
+        None: the bytes are no request, or Django has to fill it by itself.
+        """
+    def respond(self, request: Any) -> Any:  # noqa: ANN401 - Django has no types
+        """The response, with what is done around it: script prefix, ``request_started``."""
+    def get_response(self, request: Any) -> Any:  # noqa: ANN401 - Django has no types
+        """In the place of ``BaseHandler.get_response``."""
+    def head(
+        self,
+        response: Any,  # noqa: ANN401
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        """Status, reason and fields that would be sent."""
+
 def serve(
     load: Callable[[str], tuple[WSGIApplication | DjangoEntry, str]],
     argv: list[str],

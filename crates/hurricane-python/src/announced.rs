@@ -134,6 +134,11 @@ impl Announced {
         self.status
     }
 
+    /// The reason phrase, which may be empty.
+    pub(crate) fn reason(&self) -> &[u8] {
+        &self.reason
+    }
+
     /// Puts the head on the wire; every field is validated there.
     pub(crate) fn encode(
         &self,

@@ -17,4 +17,5 @@ pub(crate) mod entry;
 pub(crate) mod lazy;
 pub(crate) mod locals;
 pub(crate) mod query;
+pub(crate) mod rehearsal;
 pub(crate) mod signals;

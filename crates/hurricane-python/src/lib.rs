@@ -59,6 +59,8 @@ mod _core {
     #[pymodule_export]
     use crate::django::lazy::{LazyAttribute, RequestParts, whole_dict};
     #[pymodule_export]
+    use crate::django::rehearsal::Rehearsal;
+    #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
     #[pymodule_export]
     use crate::logging::say;

@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyList, PyString, PyTupleMethods, PyType};
 
+use crate::announced::Announced;
 use crate::call::{Callee, conclude, finish, send, send_part};
 use crate::django::answer::{Shape, Shapes, Stock};
 use crate::django::lazy::{self, Kit, own};
@@ -124,8 +125,17 @@ impl DjangoEntry {
         }
     }
 
+    pub(crate) fn request_class<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyType> {
+        self.request_class.bind(py)
+    }
+
+    /// Status, reason and fields of a response.
+    pub(crate) fn announced(&self, response: &Bound<'_, PyAny>) -> PyResult<Announced> {
+        self.shapes.announced(self.shapes.of(response)?, response)
+    }
+
     /// Everything up to a response object.
-    fn respond<'py>(
+    pub(crate) fn respond<'py>(
         &self,
         made: &Bound<'py, PyAny>,
         is_simple: bool,
@@ -152,7 +162,10 @@ impl DjangoEntry {
     }
 
     /// `BaseHandler.get_response`.
-    fn get_response<'py>(&self, made: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn get_response<'py>(
+        &self,
+        made: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = made.py();
         self.signals.set_urlconf(py)?;
         let response = self.chain.bind(py).call1((made,))?;
@@ -219,7 +232,7 @@ pub(crate) fn call(
     let is_simple = lazy::is_simple(&request);
     let (request, body) = lazy::part(request);
     let came = (Arc::clone(&request), body);
-    let made = match lazy::make(django.request_class.bind(py), came, Arc::clone(kit)) {
+    let made = match lazy::make(django.request_class(py), came, Arc::clone(kit)) {
         Ok(made) => made,
         Err(error) => {
             tracing::error!(%error, "a request object cannot be made");

@@ -173,12 +173,27 @@ fn allocate<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
     unsafe { Bound::from_owned_ptr_or_err(py, new(class, nothing.as_ptr(), std::ptr::null_mut())) }
 }
 
+/// Puts an environ under both its names, in the place of the one that came.
+pub(crate) fn replace_environ(
+    request: &Bound<'_, PyAny>,
+    environ: Bound<'_, PyDict>,
+) -> PyResult<()> {
+    let py = request.py();
+    let own = own(request)?;
+    own.set_item(intern!(py, "environ"), &environ)?;
+    own.set_item(intern!(py, "META"), environ)
+}
+
 /// The environ of a request that Django shall fill itself.
 pub(crate) fn raw_environ<'py>(made: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    let py = made.py();
     let mut parts = made.cast::<RequestParts>()?.borrow_mut();
     parts.is_whole = true;
+    if let Some(replaced) = own(made)?.get_item(intern!(py, "environ"))? {
+        return Ok(replaced.cast_into::<PyDict>()?);
+    }
     let came = parts.came.as_mut().ok_or_else(|| PyValueError::new_err("nothing came"))?;
-    came.environ(made.py())
+    came.environ(py)
 }
 
 /// An attribute that is made when it is first read; then it is the instance's own.

@@ -19,6 +19,7 @@ from rounds import Policy, interleave, ratio, typical
 from running import NotRunningError, Server, Service, Site, answers, serve
 from scenarios import Application
 from servers import Subject
+from threads import threads
 
 START_RIVALS = ("granian", "gunicorn", "uvicorn", "uwsgi", "bjoern", "django-hurricane")
 MEMORY_RIVALS = ("granian", "gunicorn", "uwsgi")
@@ -182,4 +183,5 @@ BY_NAME: dict[str, Callable[[Site, Generator, float], dict[str, Any]]] = {
     "scale": scale,
     "client": client,
     "rolling": rolling,
+    "threads": threads,
 }

@@ -11,5 +11,6 @@ urlpatterns = [
     path("page", views.render_page),
     path("upload", views.upload),
     path("wait", views.wait),
+    path("second", views.wait_second),
     path("stream", views.stream),
 ]

@@ -56,6 +56,12 @@ def wait(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("waited")
 
 
+def wait_second(_request: HttpRequest) -> HttpResponse:
+    """Waits for a second."""
+    time.sleep(1)
+    return HttpResponse("waited")
+
+
 def stream(request: HttpRequest) -> StreamingHttpResponse:
     """Produces 128 KiB piece by piece."""
     is_async = isinstance(request, ASGIRequest)

@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import probe
+
 PROBE_PERIOD_SECONDS = 0.1
 PROBE_SECONDS_MAX = 1.0
 PROBE_FAILURES_MAX = 3
@@ -86,13 +88,9 @@ async def _succeeds(pod: Pod) -> bool:
     """One probe, as a kubelet asks."""
     try:
         async with asyncio.timeout(PROBE_SECONDS_MAX):
-            reader, writer = await asyncio.open_connection("127.0.0.1", pod.probe_port)
+            reader, writer = await asyncio.open_connection(probe.HOST, pod.probe_port)
             try:
-                request = (
-                    f"GET {pod.probe_path} HTTP/1.1\r\nHost: 127.0.0.1:{pod.probe_port}\r\n"
-                    "User-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-                )
-                writer.write(request.encode())
+                writer.write(probe.request(pod.probe_path, pod.probe_port))
                 status_line = await reader.readline()
             finally:
                 writer.close()

@@ -2,7 +2,7 @@
 
 As measured with kubelet 1.36 and read in its source (``pkg/probe/http``, ``pkg/kubelet/prober``):
 
-- A probe is one GET on a new connection, with the bytes of ``request`` and one second (or
+- A probe is one GET on a new connection, with the bytes of ``probe.request`` and one second (or
   ``timeoutSeconds``) for everything from connecting to the end of the body.
 - 200 to 399 succeed; 300 and above as a warning, unless they lead to the same host: then they are
   followed, ten times at most.
@@ -25,8 +25,8 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import wire
+from probe import HOST, request
 
-HOST = "127.0.0.1"
 BODY_BYTES_MAX = 10 * 1024
 REDIRECTS_MAX = 10
 TRIES = 3
@@ -65,19 +65,6 @@ class Probe:
         if not 200 <= self.response.status < 400:
             return Outcome.FAILURE
         return Outcome.SUCCESS if self.response.status < 300 else Outcome.WARNING
-
-
-def request(target: str, port: int, referer: str | None = None) -> bytes:
-    """The bytes of a probe, in the order in which Go's client writes them."""
-    lines = [
-        f"GET {target} HTTP/1.1",
-        f"Host: {HOST}:{port}",
-        "User-Agent: kube-probe/1.36",
-        "Accept: */*",
-        *([f"Referer: {referer}"] if referer else []),
-        "Connection: close",
-    ]
-    return "\r\n".join(lines).encode("latin-1") + wire.CRLF2
 
 
 class Connection(wire.Connection):

@@ -24,8 +24,8 @@ KUSTOMIZE = ROOT / "deploy" / "kustomize"
 ADAPTER = ROOT / "deploy" / "prometheus-adapter.yaml"
 DASHBOARD = CHART / "dashboards" / "hurricane.json"
 IMAGE = "image.repository=registry.example/shop"
-# The oldest that the chart says it runs on and that is still looked after, and a new one.
-VERSIONS = ("1.30", "1.34")
+# From the oldest that the chart says it runs on to the newest whose schemas there are.
+VERSIONS = ("1.27", "1.30", "1.34", "1.37")
 OF_OPERATORS = {"PodMonitor", "PrometheusRule", "ScaledObject"}
 # KEDA's since 2.17; the models are those of 2.16.
 NEWER_THAN_MODELS = ["ScaledObject.spec.fallback.behavior is unknown"]
@@ -49,10 +49,10 @@ def helm(*words: str) -> Ended:
     return run(found, *words)
 
 
-def template(*values: str) -> Ended:
+def template(*values: str, chart: Path = CHART) -> Ended:
     """Renders the chart with these values, as the release `shop` in the namespace `web`."""
     given = [word for value in (IMAGE, *values) for word in ("--set", value)]
-    return helm("template", "shop", str(CHART), "--namespace", "web", *given)
+    return helm("template", "shop", str(chart), "--namespace", "web", *given)
 
 
 def kubectl() -> Path:

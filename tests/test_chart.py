@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -65,9 +67,14 @@ def test_the_linter_is_content() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", SETS)
-def test_kubernetes_takes_every_object(name: str, version: str, tmp_path: Path) -> None:
-    kubernetes_takes(objects(template(*SETS[name])), version, tmp_path)
+def test_kubernetes_takes_every_object(version: str, tmp_path: Path) -> None:
+    found = [each for values in SETS.values() for each in objects(template(*values))]
+    kubernetes_takes(found, version, tmp_path)
+
+
+def test_the_oldest_kubernetes_that_is_tried_is_the_oldest_that_the_chart_takes() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["kubeVersion"] == f">={VERSIONS[0]}.0-0"
 
 
 def test_every_template_is_rendered_by_some_set() -> None:
@@ -83,6 +90,28 @@ def test_pods_keep_to_podsecurity_restricted(name: str) -> None:
     for kind, found in rendered(*SETS[name]).items():
         if kind in {"Deployment", "Job"}:
             keeps_to_podsecurity_restricted(found)
+
+
+def notes(directory: Path, *values: str) -> str:
+    """What helm says after an installation. Only a cluster has it say so: as an object it does."""
+    chart = shutil.copytree(CHART, directory / "chart")
+    text = (chart / "templates" / "NOTES.txt").read_text()
+    (chart / "templates" / "notes.yaml").write_text(f"kind: Notes\ntext: |\n{indent(text, '  ')}")
+    return str(by_kind(objects(template(*values, chart=chart)))["Notes"]["text"])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_notes_name_objects_that_there_are(name: str, tmp_path: Path) -> None:
+    found = {
+        f"{kind.lower()}/{each['metadata']['name']}" for kind, each in rendered(*SETS[name]).items()
+    }
+    said = notes(tmp_path, *SETS[name])
+    named = set(re.findall(r"\b(?:deployment|job)/[\w-]+", said))
+    named |= {f"horizontalpodautoscaler/{hpa}" for hpa in re.findall(r"get hpa (\S+)", said)}
+    assert f"deployment/{rendered()['Deployment']['metadata']['name']}" in named
+    assert ("job/" in said) == ("migrations.enabled=true" in SETS[name])
+    assert named <= found
+    assert "kubectl -n web " in said
 
 
 def test_selectors_meet_the_pods_of_the_server_alone() -> None:

@@ -148,7 +148,8 @@ extern "C" fn replace_in_handler(number: i32) {
             return;
         }
         // Children are killed when the thread that forked them ends, so that thread has to do it.
-        if libc::gettid() != plan.process {
+        // Not by glibc's function, which is newer than the library that wheels are built for.
+        if libc::syscall(libc::SYS_gettid) != libc::c_long::from(plan.process) {
             libc::syscall(libc::SYS_tgkill, plan.process, plan.process, number);
             return;
         }

@@ -11,9 +11,10 @@ mod messages;
 
 use std::fmt::{self, Write};
 
-use hurricane_http::{Head, Response};
+use hurricane_http::{Head, Refusal, Response};
 use hurricane_scoreboard::{
-    HostReading, Monotonic, Replaced, Role, Scoreboard, SlotReading, WebhookReading, WorkerState,
+    HostReading, Monotonic, REFUSALS_MAX, Replaced, Role, Scoreboard, SlotReading, WebhookReading,
+    WorkerState,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -64,7 +65,7 @@ fn open_metrics(
     server: &Value,
     board: &Scoreboard,
 ) -> String {
-    let mut text = String::with_capacity(16 * 1024);
+    let mut text = String::with_capacity(24 * 1024);
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape::take(snapshot, limits, server, board)));
     // Writing into memory cannot fail.
@@ -126,6 +127,7 @@ struct Scrape {
     /// Every slot that has ever had a worker.
     slots: Vec<(Role, SlotReading)>,
     replaced: [u64; Replaced::ALL.len()],
+    refusals: [u64; REFUSALS_MAX],
     /// By name: whether the probe succeeds.
     probes: [(&'static str, bool); 3],
     worker_memory_max: u64,
@@ -154,6 +156,7 @@ impl Scrape {
             crash_loop: snapshot.crash_loop,
             workers: snapshot.workers.clone(),
             slots: board.read_all().map(|(i, slot)| (board.role(i, &slot), slot)).collect(),
+            refusals: board.read_refusals(),
             replaced: Replaced::ALL.map(|reason| board.server().replaced(reason)),
             probes: [
                 ("startup", verdict::startup(snapshot).passes()),
@@ -305,9 +308,14 @@ impl Scrape {
         )?;
         families.counter(
             "hurricane_requests_shed",
-            "Requests that were answered 503 because the queue was full.",
+            "Requests and connections that were answered 503 because a limit was reached.",
             None,
             self.sum(|slot| slot.shed),
+        )?;
+        families.counters(
+            "hurricane_http_refused_requests",
+            "What was refused, shed or cut, by rule.",
+            Refusal::all().zip(self.refusals).map(|(why, count)| ([("rule", why.name())], count)),
         )?;
         families.counter(
             "hurricane_access_log_dropped",
@@ -544,7 +552,8 @@ mod tests {
         let (first, second) = (board.slot(0).unwrap(), board.slot(2).unwrap());
         first.answered(200);
         first.answered(503);
-        first.shed();
+        first.shed(Refusal::QUEUE_FULL.index());
+        first.refused(Refusal::SLOW_HEAD.index());
         first.connection_opened();
         first.request_began(at(9_000));
         first.retire();
@@ -572,6 +581,9 @@ mod tests {
                 "hurricane_requests_total{class=\"2xx\"} 2",
                 "hurricane_requests_total{class=\"5xx\"} 1",
                 "hurricane_requests_shed_total 1",
+                "hurricane_http_refused_requests_total{rule=\"queue_full\"} 1",
+                "hurricane_http_refused_requests_total{rule=\"slow_head\"} 1",
+                "hurricane_http_refused_requests_total{rule=\"bare_line_feed\"} 0",
                 "hurricane_requests_in_flight 1",
                 "hurricane_worker_threads 12",
                 "hurricane_connections 1",
@@ -646,6 +658,11 @@ mod tests {
             families += 1;
         }
         assert!(families >= 18, "{families}");
+    }
+
+    #[test]
+    fn every_refusal_has_a_counter() {
+        assert!(Refusal::all().count() <= REFUSALS_MAX);
     }
 
     #[test]

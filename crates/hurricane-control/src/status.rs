@@ -461,7 +461,7 @@ mod tests {
         board.slot(1).unwrap().begin(at(1_000));
         board.slot(1).unwrap().vacate();
         board.slot(1).unwrap().answered(503);
-        board.slot(1).unwrap().shed();
+        board.slot(1).unwrap().shed(0);
         let check = board.check(0).unwrap();
         check.begin("db", Purpose::Readiness, Duration::from_secs(35));
         check.record(CheckStatus::Warned, "slow", at(9_500), Duration::from_millis(12));

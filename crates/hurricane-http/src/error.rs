@@ -201,61 +201,75 @@ impl RequestError {
             _ => 400,
         }
     }
+}
 
-    /// The rule's name in metrics and logs; it does not change between versions.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::HeadTooLarge { .. } => "head_too_large",
-            Self::TargetTooLong { .. } => "target_too_long",
-            Self::TooManyFields { .. } => "too_many_fields",
-            Self::BareCarriageReturn => "bare_carriage_return",
-            Self::BareLineFeed => "bare_line_feed",
-            Self::InvalidRequestLine => "invalid_request_line",
-            Self::InvalidMethod => "invalid_method",
-            Self::InvalidTarget => "invalid_target",
-            Self::TargetFragment => "target_fragment",
-            Self::TargetNotUtf8 => "target_not_utf8",
-            Self::UnsupportedScheme => "unsupported_scheme",
-            Self::Userinfo => "userinfo",
-            Self::InvalidAuthority => "invalid_authority",
-            Self::AsteriskWithoutOptions => "asterisk_without_options",
-            Self::ConnectRefused => "connect_refused",
-            Self::InvalidVersion => "invalid_version",
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::Http2Preface => "http2_preface",
-            Self::SpaceBeforeFirstField => "space_before_first_field",
-            Self::FoldedField => "folded_field",
-            Self::SpaceBeforeColon => "space_before_colon",
-            Self::EmptyFieldName => "empty_field_name",
-            Self::MissingColon => "missing_colon",
-            Self::InvalidFieldName => "invalid_field_name",
-            Self::InvalidFieldValue => "invalid_field_value",
-            Self::MissingHost => "missing_host",
-            Self::RepeatedHost => "repeated_host",
-            Self::InvalidHost => "invalid_host",
-            Self::InvalidContentLength => "invalid_content_length",
-            Self::ContentLengthOverflow => "content_length_overflow",
-            Self::RepeatedContentLength => "repeated_content_length",
-            Self::AmbiguousLength => "ambiguous_length",
-            Self::TransferEncodingInHttp10 => "transfer_encoding_in_http10",
-            Self::InvalidTransferEncoding => "invalid_transfer_encoding",
-            Self::RepeatedChunked => "repeated_chunked",
-            Self::ChunkedNotLast => "chunked_not_last",
-            Self::UnknownTransferCoding => "unknown_transfer_coding",
-            Self::UnknownExpectation => "unknown_expectation",
-            Self::BodyTooLarge { .. } => "body_too_large",
-            Self::InvalidChunkSize => "invalid_chunk_size",
-            Self::InvalidChunkExtension => "invalid_chunk_extension",
-            Self::ChunkLineTooLong { .. } => "chunk_line_too_long",
-            Self::ChunkExtensionsTooLarge { .. } => "chunk_extensions_too_large",
-            Self::MissingChunkEnd => "missing_chunk_end",
-            Self::TrailersTooLarge { .. } => "trailers_too_large",
-            Self::InvalidForwarded => "invalid_forwarded",
-            Self::MissingProxyHeader => "missing_proxy_header",
-            Self::InvalidProxyHeader => "invalid_proxy_header",
-            Self::ProxyHeaderTooLarge { .. } => "proxy_header_too_large",
+/// Says the name of each rule once.
+macro_rules! rules {
+    ($($variant:ident => $name:literal),* $(,)?) => {
+        impl RequestError {
+            /// The names of all rules.
+            pub const RULES: &[&str] = &[$($name),*];
+
+            /// The rule's name in metrics and logs; it does not change between versions.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name,)*
+                }
+            }
         }
-    }
+    };
+}
+
+rules! {
+    HeadTooLarge => "head_too_large",
+    TargetTooLong => "target_too_long",
+    TooManyFields => "too_many_fields",
+    BareCarriageReturn => "bare_carriage_return",
+    BareLineFeed => "bare_line_feed",
+    InvalidRequestLine => "invalid_request_line",
+    InvalidMethod => "invalid_method",
+    InvalidTarget => "invalid_target",
+    TargetFragment => "target_fragment",
+    TargetNotUtf8 => "target_not_utf8",
+    UnsupportedScheme => "unsupported_scheme",
+    Userinfo => "userinfo",
+    InvalidAuthority => "invalid_authority",
+    AsteriskWithoutOptions => "asterisk_without_options",
+    ConnectRefused => "connect_refused",
+    InvalidVersion => "invalid_version",
+    UnsupportedVersion => "unsupported_version",
+    Http2Preface => "http2_preface",
+    SpaceBeforeFirstField => "space_before_first_field",
+    FoldedField => "folded_field",
+    SpaceBeforeColon => "space_before_colon",
+    EmptyFieldName => "empty_field_name",
+    MissingColon => "missing_colon",
+    InvalidFieldName => "invalid_field_name",
+    InvalidFieldValue => "invalid_field_value",
+    MissingHost => "missing_host",
+    RepeatedHost => "repeated_host",
+    InvalidHost => "invalid_host",
+    InvalidContentLength => "invalid_content_length",
+    ContentLengthOverflow => "content_length_overflow",
+    RepeatedContentLength => "repeated_content_length",
+    AmbiguousLength => "ambiguous_length",
+    TransferEncodingInHttp10 => "transfer_encoding_in_http10",
+    InvalidTransferEncoding => "invalid_transfer_encoding",
+    RepeatedChunked => "repeated_chunked",
+    ChunkedNotLast => "chunked_not_last",
+    UnknownTransferCoding => "unknown_transfer_coding",
+    UnknownExpectation => "unknown_expectation",
+    BodyTooLarge => "body_too_large",
+    InvalidChunkSize => "invalid_chunk_size",
+    InvalidChunkExtension => "invalid_chunk_extension",
+    ChunkLineTooLong => "chunk_line_too_long",
+    ChunkExtensionsTooLarge => "chunk_extensions_too_large",
+    MissingChunkEnd => "missing_chunk_end",
+    TrailersTooLarge => "trailers_too_large",
+    InvalidForwarded => "invalid_forwarded",
+    MissingProxyHeader => "missing_proxy_header",
+    InvalidProxyHeader => "invalid_proxy_header",
+    ProxyHeaderTooLarge => "proxy_header_too_large",
 }
 
 /// Why a response of the application cannot be sent as it is.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// The largest count, size and wait of everything that a peer or an application can make grow.
 ///
-/// Memory of a worker is bounded by these limits times its connections.
+/// Memory of a worker is bounded by its connections, a read buffer each, and by what all of them may
+/// have it keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a request line and its fields together, final empty line included.
@@ -27,6 +28,9 @@ pub struct Limits {
     pub proxy_header_bytes_max: usize,
     /// Bytes of a refused body that are read before the connection is closed.
     pub refused_body_bytes_max: usize,
+    /// Bytes of requests that a worker keeps in memory, all together and without the first 16 KiB
+    /// of each: beyond, bodies go to files, and longer heads are answered 503.
+    pub request_memory_bytes_max: usize,
     /// Bytes of finished responses that a worker holds for slow peers, all together; beyond,
     /// threads of the application wait for their peers themselves.
     pub response_memory_bytes_max: usize,
@@ -34,16 +38,24 @@ pub struct Limits {
     pub file_memory_bytes_max: usize,
     /// Bytes of a file that is kept in memory; longer ones are sent from where they are.
     pub file_in_memory_bytes_max: usize,
-    /// Open connections of one worker.
+    /// Open connections of one worker; more are answered 503 and closed.
     pub connections_max: usize,
+    /// Open connections of all workers together.
+    pub connections_in_all_max: usize,
     /// Requests of one worker that wait for an application thread; more are answered 503.
     pub queue_len_max: usize,
     /// From the first byte of a request to the end of its head.
     pub head_timeout: Duration,
-    /// The longest silence while a request body is read.
+    /// The longest silence while a request body is read, and by how much a peer may fall behind
+    /// the least rate.
     pub body_timeout: Duration,
-    /// The longest time without progress while a response is written.
+    /// The least rate of a request body, in bytes a second; zero: none.
+    pub body_rate_min: u64,
+    /// The longest time without progress while a response is written, and by how much a peer may
+    /// fall behind the least rate.
     pub write_timeout: Duration,
+    /// The least rate at which a peer takes a response, in bytes a second; zero: none.
+    pub write_rate_min: u64,
     /// The longest time an idle connection is kept.
     pub keep_alive_timeout: Duration,
     /// How old a connection may become, less up to a tenth of it at random, before its next answer
@@ -53,6 +65,18 @@ pub struct Limits {
     pub connection_requests_max: usize,
     /// The longest time after our FIN that we read what the peer still sends.
     pub linger_timeout: Duration,
+}
+
+/// Bytes a second: a quarter of what the slowest of mobile networks carry, and enough to make
+/// connections cost those who only hold them.
+const RATE_MIN: u64 = 240;
+
+/// How long so many bytes may take at the least rate: by so much a peer's deadline is put off. For
+/// ever where none is demanded.
+pub fn time_at(rate_min: u64, bytes: u64) -> Duration {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let nanos = bytes.saturating_mul(SECOND_NS).checked_div(rate_min);
+    nanos.map_or(Duration::MAX, Duration::from_nanos)
 }
 
 impl Default for Limits {
@@ -68,18 +92,34 @@ impl Default for Limits {
             trailer_bytes_max: 8 * 1024,
             proxy_header_bytes_max: 4 * 1024,
             refused_body_bytes_max: 256 * 1024,
+            request_memory_bytes_max: 64 * 1024 * 1024,
             response_memory_bytes_max: 64 * 1024 * 1024,
             file_memory_bytes_max: 32 * 1024 * 1024,
             file_in_memory_bytes_max: 64 * 1024,
             connections_max: 16 * 1024,
+            connections_in_all_max: usize::MAX,
             queue_len_max: 1024,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            body_rate_min: RATE_MIN,
             write_timeout: Duration::from_secs(30),
+            write_rate_min: RATE_MIN,
             keep_alive_timeout: Duration::from_secs(75),
             connection_age_max: Duration::ZERO,
             connection_requests_max: 0,
             linger_timeout: Duration::from_secs(1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_pay_for_time() {
+        assert_eq!(time_at(100, 250), Duration::from_millis(2_500));
+        assert_eq!(time_at(100, 0), Duration::ZERO);
+        assert_eq!(time_at(0, 0), Duration::MAX);
     }
 }

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hurricane::{AccessLog, Answered, Line, Scrape, WorkerContext};
-use hurricane_http::{Application, Reply, Request, Response, Rest, Written};
+use hurricane_http::{Application, Refusal, Reply, Request, Response, Rest, Written};
 use hurricane_scoreboard::{Monotonic, Slot, ThreadName};
 use nix::sys::pthread::pthread_self;
 use nix::time::{ClockId, clock_gettime};
@@ -84,7 +84,7 @@ impl WsgiApplication {
         let threads = context.threads.max(1);
         metrics::remember(&context.board);
         let means = Arc::new(Means {
-            write_timeout: context.limits.write_timeout,
+            limits: context.limits.clone(),
             budget: Budget::new(context.limits.response_memory_bytes_max),
             board: context.board.clone(),
             slot: context.slot,
@@ -161,7 +161,8 @@ impl Application for WsgiApplication {
                 let job = Job { request, received: Monotonic::now(), exchange };
                 if let Err(job) = self.0.pool.push(job) {
                     self.0.slot().request_dequeued();
-                    self.0.slot().shed();
+                    self.0.slot().shed(Refusal::QUEUE_FULL.index());
+                    tracing::debug!(rule = Refusal::QUEUE_FULL.name(), "request refused");
                     let busy = busy();
                     self.0.log_without_python(busy.status, &job);
                     return Poll::Ready(busy.into());

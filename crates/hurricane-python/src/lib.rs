@@ -33,6 +33,7 @@ mod logging;
 mod metrics;
 mod mounts;
 mod outbox;
+mod patience;
 mod pool;
 mod preparation;
 mod respond;

@@ -9,20 +9,20 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hurricane_http::{
-    BodyLength, FINAL_CHUNK, File, HttpDate, Outlet, Request, RequestFacts, RequestId,
-    ResponseError, Rest, TransferFraming, Written, chunk_prefix,
+    BodyLength, FINAL_CHUNK, File, HttpDate, Limits, Outlet, Refusal, Request, RequestFacts,
+    RequestId, ResponseError, Rest, TransferFraming, Written, chunk_prefix,
 };
 use hurricane_scoreboard::{Answer, Monotonic, PathId, Scoreboard, Slot};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send, sendmsg};
 use pyo3::Python;
 
 use crate::announced::Announced;
 use crate::held::{Budget, Share};
+use crate::patience::Patience;
 
 /// Bytes of a body that are copied behind its head rather than sent from where they are.
 const COPY_BYTES_MAX: usize = 16 * 1024;
@@ -52,8 +52,7 @@ fn is_short(file: &File) -> bool {
 /// What every transmission of a worker needs.
 #[derive(Debug)]
 pub(crate) struct Means {
-    /// The longest wait for a peer that takes nothing.
-    pub(crate) write_timeout: Duration,
+    pub(crate) limits: Limits,
     /// Memory for what slow peers have not taken.
     pub(crate) budget: Arc<Budget>,
     pub(crate) board: Scoreboard,
@@ -136,6 +135,7 @@ pub(crate) struct Transmission {
     /// What the answer tells of the request.
     id: Option<RequestId>,
     means: Arc<Means>,
+    patience: Patience,
     /// Of the budget, for what is in `out` when it is many bytes.
     share: Option<Share>,
     announced: Option<Announced>,
@@ -175,11 +175,14 @@ impl Transmission {
         means: Arc<Means>,
     ) -> Self {
         let facts = RequestFacts::of(&request.head, request.keep_alive);
+        let limits = &means.limits;
+        let patience = Patience::new(limits.write_timeout, limits.write_rate_min);
         Self {
             outlet,
             facts,
             id: request.head.echo(),
             means,
+            patience,
             share: None,
             announced: None,
             phase: Phase::Head,
@@ -347,6 +350,7 @@ impl Transmission {
             }
             match sendmsg::<()>(self.outlet.as_fd().as_raw_fd(), &parts, &[], AT_ONCE, None) {
                 Ok(sent) => {
+                    self.patience.earn(sent);
                     let of_out = sent.min(parts[0].len());
                     sent_of_out += of_out;
                     data = &data[sent - of_out..];
@@ -357,7 +361,9 @@ impl Transmission {
                     if self.share.is_some() {
                         break Ok(());
                     }
-                    if !self.wait_writable(py) {
+                    let (patience, socket) = (&mut self.patience, self.outlet.as_fd());
+                    if !py.detach(|| patience.wait_writable(socket)) {
+                        self.means.slot().cut(Refusal::SLOW_READER.index());
                         break Err(TransmissionError::PeerLeft);
                     }
                 }
@@ -370,19 +376,6 @@ impl Transmission {
             self.fail();
         }
         result
-    }
-
-    fn wait_writable(&self, py: Python<'_>) -> bool {
-        let timeout = PollTimeout::try_from(self.means.write_timeout).unwrap_or(PollTimeout::MAX);
-        py.detach(|| {
-            let mut socket = [PollFd::new(self.outlet.as_fd(), PollFlags::POLLOUT)];
-            loop {
-                match poll(&mut socket, timeout) {
-                    Err(nix::Error::EINTR) => {}
-                    ready => return ready.is_ok_and(|ready| ready > 0),
-                }
-            }
-        })
     }
 
     /// Nothing more may be sent, and the connection ends: after a fault in mid-body the peer

@@ -14,8 +14,8 @@ use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
 use crate::{
-    CheckCell, CheckReading, CheckStatus, ControlState, Paths, ServerState, Slot, SlotReading,
-    TrafficReading,
+    CheckCell, CheckReading, CheckStatus, ControlState, Paths, REFUSALS_MAX, ServerState, Slot,
+    SlotReading, TrafficReading,
 };
 
 /// Checks that a server can have; more cannot be registered.
@@ -276,6 +276,20 @@ impl Scoreboard {
         let mut sums = TrafficReading::default();
         (0..self.slots()).filter_map(|i| self.slot(i)).for_each(|slot| slot.add_traffic(&mut sums));
         sums
+    }
+
+    /// What all workers have refused so far, by cause.
+    pub fn read_refusals(&self) -> [u64; REFUSALS_MAX] {
+        let mut sums = [0; REFUSALS_MAX];
+        let slots = (0..self.slots()).filter_map(|i| self.slot(i));
+        slots.for_each(|slot| slot.add_refusals(&mut sums));
+        sums
+    }
+
+    /// Connections of all workers.
+    pub fn connections(&self) -> usize {
+        let slots = (0..self.slots()).filter_map(|i| self.slot(i));
+        slots.map(|slot| slot.connections() as usize).sum()
     }
 
     /// How many answers of all workers were timed so far, and the time of all together.

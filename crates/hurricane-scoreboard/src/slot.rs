@@ -46,6 +46,9 @@ impl WorkerState {
     }
 }
 
+/// Causes that refusals can be told apart by.
+pub const REFUSALS_MAX: usize = 64;
+
 /// How a worker talks to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -120,6 +123,17 @@ pub struct Slot {
 
     traffic: Traffic,
     consumption: Consumption,
+    /// Never reset, as the traffic.
+    refusals: Refusals,
+}
+
+#[derive(Debug)]
+struct Refusals([AtomicU64; REFUSALS_MAX]);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::default()))
+    }
 }
 
 impl Slot {
@@ -246,14 +260,36 @@ impl Slot {
         self.responses[class].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request was refused before the application saw it (malformed, too large, too slow).
-    pub fn refused(&self) {
+    /// A request was refused before the application saw it (malformed, too large, too slow), for the
+    /// cause of this index.
+    pub fn refused(&self, cause: usize) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        self.cut(cause);
     }
 
-    /// A request was answered 503 because the queue was full.
-    pub fn shed(&self) {
+    /// A request or connection was answered 503 because a queue, a number or a memory was full.
+    pub fn shed(&self, cause: usize) {
         self.shed.fetch_add(1, Ordering::Relaxed);
+        self.cut(cause);
+    }
+
+    /// An answer was cut, for the cause of this index.
+    pub fn cut(&self, cause: usize) {
+        if let Some(counter) = self.refusals.0.get(cause) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds what this slot's workers have refused, by cause.
+    pub fn add_refusals(&self, sums: &mut [u64; REFUSALS_MAX]) {
+        for (sum, counter) in sums.iter_mut().zip(&self.refusals.0) {
+            *sum += counter.load(Ordering::Relaxed);
+        }
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// A line of the access log was dropped: whoever reads the log is too slow.
@@ -446,6 +482,21 @@ mod tests {
         assert_eq!(reading.served(), 0);
         slot.answered(200);
         assert_eq!(slot.read().served(), 1);
+    }
+
+    #[test]
+    fn refusals_are_told_apart_and_kept_over_workers() {
+        let slot = Slot::default();
+        slot.begin(at(1));
+        slot.refused(0);
+        slot.shed(REFUSALS_MAX - 1);
+        slot.begin(at(2));
+        slot.refused(0);
+        slot.refused(REFUSALS_MAX);
+        let mut sums = [0; REFUSALS_MAX];
+        slot.add_refusals(&mut sums);
+        assert_eq!((sums[0], sums[REFUSALS_MAX - 1], sums.iter().sum::<u64>()), (2, 1, 3));
+        assert_eq!((slot.read().refused, slot.read().shed), (3, 1));
     }
 
     #[test]

@@ -2,16 +2,21 @@
 //! an unlinked temporary file beyond.
 //!
 //! A thread of the application is never held by a slow upload, and a body of any allowed size
-//! costs the worker no more memory than `body_memory_bytes_max`.
+//! costs the worker no more memory than `body_memory_bytes_max`, and none where the requests of the
+//! worker have taken what they may have together.
 
 use std::io;
 
 use hurricane_http::{Body, Limits};
 use monoio::fs;
 
+use crate::connection::Ending;
+use crate::memory::Taken;
+
 /// Collects the decoded bytes of one body.
 pub(crate) struct Spool {
     memory: Vec<u8>,
+    taken: Taken,
     file: Option<SpoolFile>,
 }
 
@@ -24,8 +29,8 @@ struct SpoolFile {
 }
 
 impl Spool {
-    pub(crate) fn new() -> Self {
-        Self { memory: Vec::new(), file: None }
+    pub(crate) fn new(taken: Taken) -> Self {
+        Self { memory: Vec::new(), taken, file: None }
     }
 
     /// Where the decoder puts its next bytes.
@@ -33,14 +38,22 @@ impl Spool {
         &mut self.memory
     }
 
-    /// Moves the buffer to the file when it has become too long, or whenever there is one.
+    /// Moves the buffer to the file when it has become too long or no memory is left, or whenever
+    /// there is one.
     ///
     /// # Errors
     /// When no temporary file can be made or written: no writable TMPDIR, disk full.
-    pub(crate) async fn settle(&mut self, limits: &Limits) -> io::Result<()> {
-        if self.memory.len() <= limits.body_memory_bytes_max && self.file.is_none() {
+    pub(crate) async fn settle(&mut self, limits: &Limits) -> Result<(), Ending> {
+        let is_short = self.memory.len() <= limits.body_memory_bytes_max;
+        if is_short && self.file.is_none() && self.taken.grow_to(self.memory.capacity()) {
             return Ok(());
         }
+        let moved = self.move_to_file().await;
+        // A short one needs no file but for lack of memory.
+        moved.map_err(|error| if is_short { Ending::NoMemory } else { Ending::NoSpace(error) })
+    }
+
+    async fn move_to_file(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             let reader = tempfile::tempfile()?;
             let writer = fs::File::from_std(reader.try_clone()?)?;
@@ -52,16 +65,19 @@ impl Spool {
         result?;
         file.len += bytes.len() as u64;
         bytes.clear();
+        // As long as a read at most.
+        self.taken.set(bytes.capacity());
         self.memory = bytes;
         Ok(())
     }
 
-    /// The body, when all of it has been received and settled.
-    pub(crate) fn finish(self) -> Body {
+    /// The body, when all of it has been received and settled, and the memory that it takes until
+    /// it is dropped.
+    pub(crate) fn finish(self) -> (Body, Option<Taken>) {
         match self.file {
-            Some(file) => Body::File { file: file.reader, len: file.len },
-            None if self.memory.is_empty() => Body::Empty,
-            None => Body::Memory(self.memory),
+            Some(file) => (Body::File { file: file.reader, len: file.len }, None),
+            None if self.memory.is_empty() => (Body::Empty, None),
+            None => (Body::Memory(self.memory), Some(self.taken)),
         }
     }
 }

@@ -17,13 +17,15 @@ use std::time::{Duration, Instant};
 
 use hurricane_http::{
     Answered, Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Origin,
-    Outlet, ProxyHeader, Reply, Request, RequestError, RequestFacts, Response, Version,
+    Outlet, ProxyHeader, Refusal, Reply, Request, RequestError, RequestFacts, Response, Scheme,
+    Version,
 };
 use hurricane_scoreboard::Monotonic;
 use monoio::io::Splitable;
 use monoio::net::TcpStream;
 
 use crate::body::Spool;
+use crate::memory::Taken;
 use crate::registry::{Entry, Waiting};
 use crate::response::{self, Sent};
 use crate::sink::Sink;
@@ -41,8 +43,10 @@ pub(crate) enum Ending {
     Closed,
     /// The request breaks a rule.
     Refused(RequestError),
-    /// The peer is too slow.
-    TooSlow,
+    /// The peer is too slow, with its head or its body.
+    TooSlow(Refusal),
+    /// No memory is left for what the request needs.
+    NoMemory,
     /// The body cannot be spooled.
     NoSpace(io::Error),
 }
@@ -82,7 +86,10 @@ pub(crate) async fn serve<A: Application>(
     socket: BorrowedFd<'static>,
     seen: Seen,
 ) {
-    let entry = Rc::new(Entry::new(socket));
+    let entry = Rc::new(match seen.origin.scheme {
+        Scheme::Http => Entry::new(socket),
+        Scheme::Https => Entry::tunnelled(socket),
+    });
     // Not the last heartbeat's time: no connection is to end before its age.
     entry.begin(Monotonic::now(), worker.limits());
     worker.registry.add(&entry);
@@ -90,7 +97,7 @@ pub(crate) async fn serve<A: Application>(
     let mut connection = Connection {
         worker: Rc::clone(worker),
         entry,
-        source: source(reading),
+        source: source(reading, worker.memory.begin()),
         sink: Sink::new(writing),
         seen,
         origin: seen.origin,
@@ -176,8 +183,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         }
         self.worker.identify(&mut head);
         self.received = self.is_timed(&head).then(Instant::now);
-        let body = match self.receive_body(&head).await {
-            Ok(body) => body,
+        let (body, _taken) = match self.receive_body(&head).await {
+            Ok(received) => received,
             Err(ending) => {
                 self.refused = Some(head);
                 return Err(ending);
@@ -267,25 +274,27 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             return Err(Ending::Closed);
         }
         let begun = !self.source.unread().is_empty();
-        let waiting = if begun { Waiting::Head } else { Waiting::Request };
-        if self.entry.waiting() != waiting {
-            self.entry.wait(waiting, self.worker.now(), self.worker.limits());
+        if begun && !self.source.has_room() {
+            return Err(Ending::NoMemory);
         }
+        let waiting = if begun { Waiting::Head } else { Waiting::Request };
+        self.entry.wait_on(waiting, self.worker.now(), self.worker.limits());
         match self.source.fill(HEAD_ROOM_BYTES).await? {
-            0 if self.entry.has_expired() && begun => Err(Ending::TooSlow),
+            0 if self.entry.has_expired() && begun => Err(Ending::TooSlow(Refusal::SLOW_HEAD)),
             0 => Err(Ending::Closed),
             _ => Ok(()),
         }
     }
 
-    async fn receive_body(&mut self, head: &Head) -> Result<Body, Ending> {
+    /// The body, and the memory that it takes until it is dropped.
+    async fn receive_body(&mut self, head: &Head) -> Result<(Body, Option<Taken>), Ending> {
         if head.framing() == BodyFraming::None {
-            return Ok(Body::Empty);
+            return Ok((Body::Empty, None));
         }
         let worker = Rc::clone(&self.worker);
         let limits = worker.limits();
         let mut decoder = BodyDecoder::new(head.framing(), limits).map_err(Ending::Refused)?;
-        let mut spool = Spool::new();
+        let mut spool = Spool::new(worker.memory.begin());
         if head.expects_continue() && self.source.unread().is_empty() {
             self.sink.pending.extend_from_slice(CONTINUE);
             self.sink.flush(&worker, &self.entry).await?;
@@ -294,16 +303,16 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             let unread = self.source.unread();
             let progress = decoder.decode(unread, spool.buffer()).map_err(Ending::Refused)?;
             self.source.consume(progress.consumed);
-            spool.settle(limits).await.map_err(Ending::NoSpace)?;
+            spool.settle(limits).await?;
             if progress.complete {
                 return Ok(spool.finish());
             }
             self.sink.flush(&worker, &self.entry).await?;
-            self.entry.wait(Waiting::Body, worker.now(), limits);
+            self.entry.wait_on(Waiting::Body, worker.now(), limits);
             match self.source.fill(BODY_ROOM_BYTES).await? {
-                0 if self.entry.has_expired() => return Err(Ending::TooSlow),
+                0 if self.entry.has_expired() => return Err(Ending::TooSlow(Refusal::SLOW_BODY)),
                 0 => return Err(Ending::Closed),
-                _ => {}
+                count => self.entry.progress(count, worker.now(), limits),
             }
         }
     }
@@ -407,26 +416,30 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     }
 
     async fn refuse(&mut self, ending: &Ending) {
-        let (status, text) = match ending {
+        let (refusal, status, text) = match ending {
             Ending::Closed => return,
-            Ending::Refused(error) => {
-                let peer = self.origin.client.map(tracing::field::display);
-                tracing::debug!(peer, rule = error.name(), cause = %error, "request refused");
-                (error.status(), error.to_string())
-            }
-            Ending::TooSlow => (408, "the request took too long".to_owned()),
+            Ending::Refused(error) => (Refusal::from(error), error.status(), error.to_string()),
+            Ending::TooSlow(what) => (*what, 408, "the request took too long".to_owned()),
+            Ending::NoMemory => (Refusal::MEMORY_FULL, 503, "the server is busy".to_owned()),
             Ending::NoSpace(error) => {
                 tracing::error!(%error, "a request body cannot be spooled; set TMPDIR to a \
                     writable directory with room");
-                (507, "the request body cannot be stored".to_owned())
+                (Refusal::BODY_NOT_STORED, 507, "the request body cannot be stored".to_owned())
             }
         };
-        self.worker.slot().refused();
+        let peer = self.origin.client.map(tracing::field::display);
+        tracing::debug!(peer, rule = refusal.name(), cause = text, "request refused");
+        let mut response = Response::text(text + "\n").with_status(status);
+        if let Ending::NoMemory = ending {
+            self.worker.slot().shed(refusal.index());
+            response = response.with_header("Retry-After", "1");
+        } else {
+            self.worker.slot().refused(refusal.index());
+        }
         let head = self.refused.take();
         let id = head.as_ref().and_then(Head::echo);
         let (version, id) = (Version::Http11, id.as_ref());
         let facts = RequestFacts { version, is_head: false, keep_alive: false, id };
-        let response = Response::text(text + "\n").with_status(status);
         // The peer may be gone; then there is nobody to tell.
         let _ = self.respond(response, facts, Counted::Status).await;
         self.log(status, head.as_ref());

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hurricane_http::{Application, Origin, Scheme};
+use hurricane_http::{Application, Origin, Refusal, Scheme};
 use monoio::net::{TcpListener, TcpStream};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use socket2::{Domain, Socket};
@@ -32,7 +32,9 @@ const COURTESY_MAX: Duration = Duration::from_millis(8);
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 /// Within it a ring has closed a descriptor that was dropped.
 const CLOSE_TIME: Duration = Duration::from_millis(5);
-/// Sent to a connection over `connections_max`, before anything was read.
+/// Sent to a connection over the limit, before anything was read. Left in the accept queue it would
+/// count as made and wait for nobody knows how long: so its client, or a balancer in front of us, can
+/// ask another server at once.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nServer: hurricane\r\n\
 Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -134,8 +136,9 @@ fn accept_at_once<A: Application>(worker: &Rc<Worker<A>>, listener: &Socket) -> 
 /// `peer`: none of a Unix domain socket.
 fn admit<A: Application>(worker: &Rc<Worker<A>>, stream: TcpStream, peer: Option<SocketAddr>) {
     let socket = lend(&stream);
-    if worker.connections() >= worker.limits().connections_max {
-        worker.slot().shed();
+    if !worker.admits() {
+        worker.slot().shed(Refusal::TOO_MANY_CONNECTIONS.index());
+        tracing::debug!(rule = Refusal::TOO_MANY_CONNECTIONS.name(), "connection refused");
         // A new socket has room for these bytes; what happens to them is the peer's concern.
         let _ = nix::sys::socket::send(
             socket.as_raw_fd(),

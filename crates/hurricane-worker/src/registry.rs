@@ -11,9 +11,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hurricane_http::{Limits, PeerState};
+use hurricane_http::{Limits, PeerState, time_at};
 use hurricane_scoreboard::Monotonic;
 use socket2::SockRef;
+
+use crate::unsent::unsent_bytes;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,12 @@ pub(crate) struct Entry {
     /// `Monotonic::NEVER`: none.
     deadline: Cell<Monotonic>,
     expired: Cell<bool>,
+    /// What the peer had not taken when the sweep asked the kernel; none: it has not asked since
+    /// the last bytes were written.
+    unsent: Cell<Option<u64>>,
+    /// Whether somebody else sees to it that the peer takes what is written: the tunnel of a
+    /// connection over TLS.
+    is_tunnelled: bool,
     /// From then on it ends with its next response; `Monotonic::NEVER`: it may grow as old as it
     /// likes.
     old_at: Cell<Monotonic>,
@@ -56,9 +64,16 @@ impl Entry {
             waiting: Cell::new(Waiting::Request),
             deadline: Cell::new(Monotonic::NEVER),
             expired: Cell::new(false),
+            unsent: Cell::new(None),
+            is_tunnelled: false,
             old_at: Cell::new(Monotonic::NEVER),
             peer: Arc::default(),
         }
+    }
+
+    /// One whose peer is our own tunnel.
+    pub(crate) fn tunnelled(socket: BorrowedFd<'static>) -> Self {
+        Self { is_tunnelled: true, ..Self::new(socket) }
     }
 
     /// The socket; valid as long as the connection task lives.
@@ -76,18 +91,66 @@ impl Entry {
         }
     }
 
-    /// Begins to wait, or goes on after progress.
+    /// Begins to wait.
     pub(crate) fn wait(&self, waiting: Waiting, now: Monotonic, limits: &Limits) {
         self.waiting.set(waiting);
         let patience = match waiting {
             Waiting::Reply => return self.deadline.set(Monotonic::NEVER),
+            Waiting::Write if self.is_tunnelled => return self.deadline.set(Monotonic::NEVER),
             Waiting::Request => limits.keep_alive_timeout,
             Waiting::Handshake | Waiting::Head => limits.head_timeout,
             Waiting::Body => limits.body_timeout,
-            Waiting::Write => limits.write_timeout,
+            Waiting::Write => {
+                self.unsent.set(None);
+                limits.write_timeout
+            }
             Waiting::Linger => limits.linger_timeout,
         };
         self.deadline.set(after(now, patience));
+    }
+
+    /// Begins to wait, unless it waits for that already.
+    pub(crate) fn wait_on(&self, waiting: Waiting, now: Monotonic, limits: &Limits) {
+        if self.waiting.get() != waiting {
+            self.wait(waiting, now, limits);
+        }
+    }
+
+    /// The peer has sent so many bytes of a body, or taken so many: its deadline is put off by what
+    /// they may take at the least rate, to no more than the longest silence from now.
+    pub(crate) fn progress(&self, bytes: usize, now: Monotonic, limits: &Limits) {
+        let deadline = self.deadline.get();
+        let (patience, rate_min) = match self.waiting.get() {
+            _ if bytes == 0 || deadline.is_never() => return,
+            Waiting::Body => (limits.body_timeout, limits.body_rate_min),
+            Waiting::Write => (limits.write_timeout, limits.write_rate_min),
+            _ => return,
+        };
+        let paid = after(deadline, time_at(rate_min, bytes as u64));
+        self.deadline.set(after(now, patience).min(paid));
+        self.unsent.set(None);
+    }
+
+    /// A socket takes more only when it has a good part of its buffer to give, which at the least
+    /// rate takes minutes: half-way to the deadline and when that has come the kernel is asked what
+    /// the peer has taken meanwhile.
+    fn ask_what_is_taken(&self, now: Monotonic, limits: &Limits) {
+        let deadline = self.deadline.get();
+        if deadline.is_never() || after(now, limits.write_timeout / 2) < deadline {
+            return;
+        }
+        match self.unsent.get() {
+            None => self.unsent.set(unsent_bytes(self.socket)),
+            Some(before) if now >= deadline => {
+                let Some(left) = unsent_bytes(self.socket) else { return };
+                let taken = usize::try_from(before.saturating_sub(left)).unwrap_or(usize::MAX);
+                if taken > 0 {
+                    self.progress(taken, now, limits);
+                }
+                self.unsent.set(Some(left));
+            }
+            Some(_) => {}
+        }
     }
 
     pub(crate) fn waiting(&self) -> Waiting {
@@ -99,7 +162,8 @@ impl Entry {
         self.expired.get()
     }
 
-    fn sweep(&self, now: Monotonic, idle_grace: Option<Duration>, limits: &Limits) {
+    /// Whether a response is cut for its reader.
+    fn sweep(&self, now: Monotonic, idle_grace: Option<Duration>, limits: &Limits) -> bool {
         if self.waiting.get() == Waiting::Reply && self.peer.is_settled() {
             self.wait(Waiting::Request, now, limits);
         }
@@ -112,8 +176,12 @@ impl Entry {
         if !self.old_at.get().is_never() && now >= self.old_at.get() {
             self.peer.set_closing();
         }
+        if self.waiting.get() == Waiting::Write {
+            self.ask_what_is_taken(now, limits);
+        }
         let deadline = self.deadline.get();
-        if !deadline.is_never() && now >= deadline && !self.expired.replace(true) {
+        let expires = !deadline.is_never() && now >= deadline && !self.expired.replace(true);
+        if expires {
             let how = match self.waiting.get() {
                 Waiting::Write | Waiting::Linger | Waiting::Handshake => Shutdown::Both,
                 _ => Shutdown::Read,
@@ -121,6 +189,7 @@ impl Entry {
             // It fails when the peer has reset the connection; then nothing is pending.
             let _ = SockRef::from(&self.socket).shutdown(how);
         }
+        expires && self.waiting.get() == Waiting::Write
     }
 }
 
@@ -147,15 +216,22 @@ impl Registry {
     }
 
     /// Ends what has waited too long; with `idle_grace` idle connections that do not speak within
-    /// that. O(connections), a few nanoseconds each.
-    pub(crate) fn sweep(&self, now: Monotonic, idle_grace: Option<Duration>, limits: &Limits) {
+    /// that. O(connections), a few nanoseconds each. How many responses were cut for their readers.
+    pub(crate) fn sweep(
+        &self,
+        now: Monotonic,
+        idle_grace: Option<Duration>,
+        limits: &Limits,
+    ) -> usize {
+        let mut cut = 0;
         self.0.borrow_mut().retain(|entry| {
             let alive = Rc::strong_count(entry) > 1;
-            if alive {
-                entry.sweep(now, idle_grace, limits);
+            if alive && entry.sweep(now, idle_grace, limits) {
+                cut += 1;
             }
             alive
         });
+        cut
     }
 }
 
@@ -191,6 +267,64 @@ mod tests {
         assert!(!entry.has_expired());
         registry.sweep(at(11), None, &limits);
         assert!(entry.has_expired());
+    }
+
+    #[test]
+    fn a_body_that_is_slower_than_the_least_rate_expires_although_it_never_stops() {
+        let (socket, _peer) = socket();
+        let limits = Limits {
+            body_timeout: Duration::from_secs(1),
+            body_rate_min: 1000,
+            ..Limits::default()
+        };
+        let (slow, fast) = (Entry::new(socket), Entry::new(socket));
+        for entry in [&slow, &fast] {
+            entry.wait(Waiting::Body, at(1), &limits);
+        }
+        for moment in 1..=40 {
+            let now = at(1 + moment * 100);
+            for (entry, bytes) in [(&slow, 50), (&fast, 100)] {
+                entry.progress(bytes, now, &limits);
+                entry.sweep(now, None, &limits);
+            }
+            // Half of the time is paid for.
+            assert_eq!(slow.has_expired(), moment >= 20, "{moment}");
+        }
+        assert!(!fast.has_expired());
+    }
+
+    #[test]
+    fn bytes_pay_for_no_longer_silence_than_there_may_be() {
+        let (socket, _peer) = socket();
+        let patience = Duration::from_millis(10);
+        for body_rate_min in [0, 1] {
+            let limits = Limits { body_timeout: patience, body_rate_min, ..Limits::default() };
+            let entry = Entry::new(socket);
+            entry.wait(Waiting::Body, at(1), &limits);
+            entry.progress(1 << 30, at(5), &limits);
+            entry.sweep(at(14), None, &limits);
+            assert!(!entry.has_expired());
+            entry.sweep(at(15), None, &limits);
+            assert!(entry.has_expired());
+        }
+    }
+
+    #[test]
+    fn a_reader_is_given_up_when_the_kernel_has_seen_it_take_nothing() {
+        use std::io::{Read, Write};
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut ours: &'static UnixStream = Box::leak(Box::new(ours));
+        ours.set_nonblocking(true).unwrap();
+        while ours.write(&[0; 4096]).is_ok() {}
+        let limits = Limits { write_timeout: Duration::from_millis(10), ..Limits::default() };
+        let entry = Entry::new(ours.as_fd());
+        entry.wait(Waiting::Write, at(1), &limits);
+        assert!(!entry.sweep(at(6), None, &limits));
+        theirs.read_exact(&mut [0; 4096]).unwrap();
+        assert!(!entry.sweep(at(11), None, &limits));
+        assert!(!entry.sweep(at(20), None, &limits));
+        assert!(entry.sweep(at(21), None, &limits) && entry.has_expired());
+        assert!(!entry.sweep(at(22), None, &limits), "it is cut once");
     }
 
     #[test]

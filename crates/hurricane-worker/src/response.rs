@@ -11,7 +11,7 @@ use hurricane_http::{
     FINAL_CHUNK, File, RequestFacts, Response, ResponseBody, Rest, TransferFraming, chunk_prefix,
 };
 
-use crate::registry::Entry;
+use crate::registry::{Entry, Waiting};
 use crate::sink::{COLLECT_BYTES_MAX, Sink};
 use crate::tally::{Counted, Tally};
 use crate::worker::Worker;
@@ -135,7 +135,15 @@ async fn write_stream<A>(
         TransferFraming::Chunked | TransferFraming::Close => u64::MAX,
     };
     while left > 0 {
-        let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await else { break };
+        let next = poll_fn(|cx| {
+            let next = stream.as_mut().poll_next(cx);
+            if next.is_pending() {
+                // The peer has taken all that there was.
+                entry.wait(Waiting::Reply, worker.now(), worker.limits());
+            }
+            next
+        });
+        let Some(item) = next.await else { break };
         let mut bytes = item?;
         bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         if bytes.is_empty() {

@@ -87,13 +87,16 @@ impl Sink {
         let len = bytes.bytes_init();
         let mut rest = bytes.slice(..);
         let mut written = 0;
+        entry.wait_on(Waiting::Write, worker.now(), worker.limits());
         while written < len {
-            entry.wait(Waiting::Write, worker.now(), worker.limits());
             let (result, slice) = self.half.write(rest).await;
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     written += count;
+                    if written < len {
+                        entry.progress(count, worker.now(), worker.limits());
+                    }
                     self.turn.spend(count).await;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -161,28 +164,32 @@ impl Sink {
         while at.unsigned_abs() < end {
             let begin = at.unsigned_abs();
             let wanted = (end - begin).min(SLICE_BYTES);
-            // A page cache miss would hold the loop.
+            // A page cache miss would hold the loop. The peer has no part in it.
             if !file.is_in_memory(begin, wanted) {
-                entry.wait(Waiting::Write, worker.now(), worker.limits());
+                entry.wait(Waiting::Reply, worker.now(), worker.limits());
                 let file = Arc::clone(&file);
                 disk::wait_for(move || file.warm(begin, wanted)).await??;
             }
             // A slice fits.
             let count = wanted as usize;
-            match sendfile64(entry.socket(), file.file().as_fd(), Some(&mut at), count) {
+            let sent = match sendfile64(entry.socket(), file.file().as_fd(), Some(&mut at), count) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(sent) if sent == count => self.turn.spend(sent).await,
-                Ok(_) | Err(nix::Error::EAGAIN) => {
-                    entry.wait(Waiting::Write, worker.now(), worker.limits());
-                    self.writable().await?;
-                    if entry.has_expired() {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    self.turn.renew();
-                }
-                Err(nix::Error::EINTR) => {}
+                Ok(sent) => sent,
+                Err(nix::Error::EAGAIN) => 0,
+                Err(nix::Error::EINTR) => continue,
                 Err(error) => return Err(error.into()),
+            };
+            entry.wait_on(Waiting::Write, worker.now(), worker.limits());
+            entry.progress(sent, worker.now(), worker.limits());
+            if sent == count {
+                self.turn.spend(sent).await;
+                continue;
             }
+            self.writable().await?;
+            if entry.has_expired() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.turn.renew();
         }
         Ok(())
     }

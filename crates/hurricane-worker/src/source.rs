@@ -12,6 +12,7 @@ use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, OwnedReadHalf};
 use monoio::net::TcpStream;
 
+use crate::memory::Taken;
 use crate::turn::Turn;
 
 type ReadHalf = OwnedReadHalf<TcpStream>;
@@ -23,6 +24,9 @@ pub(crate) const HEAD_ROOM_BYTES: usize = 8 * 1024;
 /// Bytes that a buffer keeps room for while a body is read.
 pub(crate) const BODY_ROOM_BYTES: usize = 64 * 1024;
 
+/// Bytes of a buffer that every connection may have.
+const OWN_BYTES: usize = 2 * HEAD_ROOM_BYTES;
+
 /// `F` is the future of one read; its type has no name.
 pub(crate) struct Source<F> {
     read: fn(ReadHalf, Vec<u8>) -> F,
@@ -32,16 +36,19 @@ pub(crate) struct Source<F> {
     /// `buffer[..consumed]` has been used; 0 <= consumed <= buffer.len().
     consumed: usize,
     turn: Turn,
+    /// What the buffer is longer than others.
+    taken: Taken,
 }
 
 /// The reading side of a connection.
-pub(crate) fn source(half: ReadHalf) -> Source<impl Future<Output = ReadDone>> {
+pub(crate) fn source(half: ReadHalf, taken: Taken) -> Source<impl Future<Output = ReadDone>> {
     Source {
         read: read_once,
         armed: Box::pin(None),
         idle: Some((half, Vec::with_capacity(HEAD_ROOM_BYTES))),
         consumed: 0,
         turn: Turn::default(),
+        taken,
     }
 }
 
@@ -74,12 +81,20 @@ impl<F: Future<Output = ReadDone>> Source<F> {
         self.armed.is_some()
     }
 
+    /// Whether a head may grow on in memory.
+    pub(crate) fn has_room(&self) -> bool {
+        let capacity = self.idle.as_ref().map_or(0, |(_, buffer)| buffer.capacity());
+        capacity < OWN_BYTES || self.taken.has_room(HEAD_ROOM_BYTES)
+    }
+
     /// Begins a read, with room for at least `room` bytes; does nothing while one is under way.
     pub(crate) fn arm(&mut self, room: usize) {
         let Some((half, mut buffer)) = self.idle.take() else { return };
+        // Memory is short: in small pieces, then.
+        let room = if self.taken.has_room(room) { room } else { room.min(HEAD_ROOM_BYTES) };
         if self.consumed == buffer.len() {
             buffer.clear();
-            if buffer.capacity() > room.max(2 * HEAD_ROOM_BYTES) {
+            if buffer.capacity() > room.max(OWN_BYTES) {
                 buffer = Vec::with_capacity(room);
             }
         } else {
@@ -87,6 +102,7 @@ impl<F: Future<Output = ReadDone>> Source<F> {
         }
         self.consumed = 0;
         buffer.reserve(room);
+        self.taken.set(buffer.capacity().saturating_sub(OWN_BYTES));
         self.armed.set(Some((self.read)(half, buffer)));
     }
 
@@ -116,6 +132,7 @@ impl<F: Future<Output = ReadDone>> Source<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Memory;
     use monoio::io::Splitable;
     use monoio::{LegacyDriver, RuntimeBuilder};
     use std::cell::Cell;
@@ -149,7 +166,7 @@ mod tests {
                 }
             }));
             let (half, _write) = TcpStream::from_std(ours).unwrap().into_split();
-            let mut source = source(half);
+            let mut source = source(half, Memory::new(usize::MAX).begin());
             let mut received = 0;
             while received < sent {
                 received += source.fill(1).await.unwrap();

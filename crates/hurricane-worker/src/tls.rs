@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use hurricane_http::{Application, ProxyHeader, Scheme};
+use hurricane_http::{Application, ProxyHeader, Refusal, Scheme};
 use hurricane_scoreboard::Monotonic;
 use monoio::buf::{IoBuf, IoBufMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
@@ -59,8 +59,9 @@ pub(crate) async fn serve<A: Application>(
     let (mut incoming, mut outgoing) = (Incoming::new(reading), writing);
     let begun = tunnel.begin(&mut incoming, &mut outgoing, &mut seen).await;
     if let Err(cause) = begun {
-        tunnel.worker.slot().refused();
-        tracing::debug!(peer = seen.origin.client.map(tracing::field::display), %cause, "no TLS");
+        tunnel.worker.slot().refused(Refusal::NO_TLS.index());
+        let (peer, rule) = (seen.origin.client, Refusal::NO_TLS.name());
+        tracing::debug!(peer = peer.map(tracing::field::display), rule, %cause, "no TLS");
         // An alert may say why.
         let _ = tunnel.flush(&mut outgoing).await;
         return;
@@ -188,9 +189,11 @@ impl<A> Tunnel<A> {
         if bytes.is_empty() {
             return Ok(());
         }
-        write_all(outgoing, bytes, || {
+        write_all(outgoing, bytes, |written| {
             if self.entry.waiting() != Waiting::Handshake {
-                self.entry.wait(Waiting::Write, self.worker.now(), self.worker.limits());
+                let (now, limits) = (self.worker.now(), self.worker.limits());
+                self.entry.wait_on(Waiting::Write, now, limits);
+                self.entry.progress(written, now, limits);
             }
         })
         .await
@@ -213,7 +216,7 @@ impl<A> Tunnel<A> {
             };
             match plain {
                 Plain::Bytes(bytes) => {
-                    if write_all(&mut to_inner, bytes, || ()).await.is_err() {
+                    if write_all(&mut to_inner, bytes, |_| ()).await.is_err() {
                         return;
                     }
                 }
@@ -293,21 +296,21 @@ enum Plain {
     Later,
 }
 
-/// Writes all bytes; `wait` is called before each wait.
+/// Writes all bytes; `wait` is called before each wait, with what the one before it has brought.
 async fn write_all(
     half: &mut OwnedWriteHalf<TcpStream>,
     bytes: Vec<u8>,
-    wait: impl Fn(),
+    wait: impl Fn(usize),
 ) -> io::Result<()> {
     let mut rest = bytes.slice(..);
-    let mut written = 0;
+    let (mut written, mut last) = (0, 0);
     while written < rest.get_ref().len() {
-        wait();
+        wait(last);
         let (result, slice) = half.write(rest).await;
         match result {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(count) => (written, last) = (written + count, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => last = 0,
             Err(error) => return Err(error),
         }
         rest = slice.into_inner().slice(written..);

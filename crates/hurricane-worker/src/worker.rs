@@ -1,17 +1,21 @@
 //! What the tasks of a worker share: its options, its clock, its orders, its connections.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hurricane_files::{Files, Mount};
-use hurricane_http::{Answered, ForwardedFamily, Head, HttpDate, Limits, Response, Trusted};
+use hurricane_http::{
+    Answered, ForwardedFamily, Head, HttpDate, Limits, Refusal, Response, Trusted,
+};
 use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, WorkerState};
 use monoio::io::{CancelHandle, Canceller};
 
 use crate::engine::IoChoice;
 use crate::ids::Ids;
+use crate::memory::Memory;
 use crate::registry::Registry;
 use crate::tls::certificate::{Current, Tls};
 
@@ -101,6 +105,8 @@ pub(crate) struct Worker<A> {
     orders: Cell<Orders>,
     open: Cell<usize>,
     pub(crate) registry: Registry,
+    /// What requests may take.
+    pub(crate) memory: Rc<Memory>,
     /// Taken when the worker shall accept no more.
     door: RefCell<Option<Canceller>>,
     /// Who waits for the door to be closed.
@@ -123,6 +129,7 @@ impl<A> Worker<A> {
         let limits = &options.limits;
         let (all, one) = (limits.file_memory_bytes_max, limits.file_in_memory_bytes_max);
         let files = Files::new(&options.mounts, all, one);
+        let memory = Memory::new(limits.request_memory_bytes_max);
         Self {
             application,
             ids: ids.map(RefCell::new),
@@ -136,6 +143,7 @@ impl<A> Worker<A> {
             orders: Cell::new(Orders::Serve),
             open: Cell::new(0),
             registry: Registry::default(),
+            memory,
             door: RefCell::new(Some(Canceller::new())),
             at_door: RefCell::default(),
             leaves_queue: Cell::new(false),
@@ -233,7 +241,11 @@ impl<A> Worker<A> {
     pub(crate) fn sweep(&self) {
         let grace = self.idle_grace.get();
         let ends_idle = self.orders.get() == Orders::Stop || grace.is_zero();
-        self.registry.sweep(self.now(), ends_idle.then_some(grace), self.limits());
+        let cut = self.registry.sweep(self.now(), ends_idle.then_some(grace), self.limits());
+        for _ in 0..cut {
+            tracing::debug!(rule = Refusal::SLOW_READER.name(), "answer cut");
+            self.slot().cut(Refusal::SLOW_READER.index());
+        }
         if let Some(files) = &self.files {
             files.forget_idle(self.now().as_nanos());
         }
@@ -246,6 +258,14 @@ impl<A> Worker<A> {
 
     pub(crate) fn connections(&self) -> usize {
         self.open.get()
+    }
+
+    /// Whether one more connection may be open, here and in all.
+    pub(crate) fn admits(&self) -> bool {
+        let Limits { connections_max, connections_in_all_max, .. } = *self.limits();
+        self.open.get() < connections_max
+            && (connections_in_all_max == usize::MAX
+                || self.board.connections() < connections_in_all_max)
     }
 
     pub(crate) fn connection_opened(&self) {

@@ -14,13 +14,14 @@ use hurricane_control::WebhookUrl;
 
 use crate::debugging::DebuggingArgs;
 use crate::file_args::{FileArgs, ProjectFileArgs};
+use crate::limit_args::LimitArgs;
 use crate::metrics_args::MetricsArgs;
 use crate::preparation_args::{DevelopmentArgs, PreparationArgs};
 use crate::proxy_args::{ProxyArgs, TlsArgs};
 use crate::recycle::WorkerMemory;
 use crate::values::{
     AccessLogValue, Compat, DrainReadinessValue, Interface, Io, LogFormat, LogLevel, Pin, Workers,
-    bytes, duration, host, mebibytes, mode, number, path, port, socket_path, switch, webhook_url,
+    duration, host, mebibytes, mode, number, path, port, socket_path, switch, webhook_url,
     worker_memory, workers,
 };
 
@@ -236,55 +237,9 @@ pub struct Args {
           default_value = "1024", value_parser = number(1..=65535))]
     pub backlog: usize,
 
-    /// Largest request body in bytes (suffix k, m, g); more is answered 413
-    #[arg(long, env = "HURRICANE_MAX_BODY_SIZE", value_name = "BYTES",
-          default_value = "104857600", value_parser = bytes)]
-    pub max_body_size: u64,
-
-    /// Most bytes of a request that are kept in memory (suffix k, m, g): of its head, which is
-    /// answered 431 when it is longer than this or than 64k, and of its body, which goes to a file
-    /// when it is longer than this or than 1m
-    #[arg(long, env = "HURRICANE_MAX_BUFFER_SIZE", value_name = "BYTES",
-          default_value = "104857600", value_parser = bytes)]
-    pub max_buffer_size: u64,
-
-    /// Open connections of a worker
-    #[arg(long, env = "HURRICANE_MAX_CONNECTIONS", value_name = "N",
-          default_value = "16384", value_parser = number(1..=1_000_000))]
-    pub max_connections: usize,
-
-    /// How long an idle connection is kept; longer than the load balancer's own limit
-    #[arg(long, env = "HURRICANE_KEEP_ALIVE_TIMEOUT", value_name = "DURATION",
-          default_value = "75s",
-          value_parser = duration(MOMENT..=DAY))]
-    pub keep_alive_timeout: Duration,
-
-    /// How old a connection may become before an answer ends it, less up to a tenth at random, so
-    /// that clients with long connections find new pods; 0 as old as it likes
-    #[arg(long, env = "HURRICANE_MAX_CONNECTION_AGE", value_name = "DURATION",
-          default_value = "0",
-          value_parser = duration(Duration::ZERO..=DAY))]
-    pub max_connection_age: Duration,
-
-    /// Requests of a connection before an answer ends it; 0 any number
-    #[arg(long, env = "HURRICANE_MAX_REQUESTS_PER_CONNECTION", value_name = "N",
-          default_value = "0", value_parser = number(0..=1_000_000_000))]
-    pub max_requests_per_connection: usize,
-
-    /// How long a client may take for a request's head
-    #[arg(long, env = "HURRICANE_HEAD_TIMEOUT", value_name = "DURATION", default_value = "30s",
-          value_parser = duration(MOMENT..=DAY))]
-    pub head_timeout: Duration,
-
-    /// How long a client may be silent inside a request's body
-    #[arg(long, env = "HURRICANE_BODY_TIMEOUT", value_name = "DURATION", default_value = "30s",
-          value_parser = duration(MOMENT..=DAY))]
-    pub body_timeout: Duration,
-
-    /// How long a client may take no byte of a response
-    #[arg(long, env = "HURRICANE_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s",
-          value_parser = duration(MOMENT..=DAY))]
-    pub write_timeout: Duration,
+    /// What clients may have, and how long they may take.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     /// Time between two runs of a check
     #[arg(long, env = "HURRICANE_CHECK_INTERVAL", value_name = "DURATION", default_value = "10s",

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Args;
 use crate::cli::consumer::Consume;
+use crate::limit_args::connections_that_fit;
+use crate::process::open_files_max;
 use crate::recycle::Recycling;
 use crate::termination::TerminationLog;
 use crate::values::{
@@ -165,6 +167,8 @@ pub struct Config {
     pub backlog: usize,
     /// Limits of connections and requests.
     pub limits: Limits,
+    /// How many connections the descriptors of a process are enough for.
+    pub connections_fit: usize,
     /// Files that are served without the application, or that it hands out.
     pub mounts: Vec<Mount>,
     /// Who stands in front of the server.
@@ -227,9 +231,10 @@ impl Config {
         } else {
             Duration::ZERO
         });
-        let mut warnings = args.surroundings.warnings.clone();
-        warnings.extend(survey.remarks.iter().cloned());
-        warnings.extend(stop_warning(args, drain_delay));
+        let connections_fit = connections_that_fit(open_files_max(), args.tls.tls_cert.is_some());
+        let own = [args.limits.warning(connections_fit), stop_warning(args, drain_delay)];
+        let warnings = [&args.surroundings.warnings[..], &survey.remarks].concat();
+        let warnings = warnings.into_iter().chain(own.into_iter().flatten()).collect();
         Ok(Self {
             host: args.host.clone(),
             port: args.port,
@@ -259,7 +264,8 @@ impl Config {
             recycling: recycling(args),
             reload_timeout: args.reload_timeout,
             backlog: args.backlog,
-            limits: limits(args),
+            limits: args.limits.limits(args.queue_size, connections_fit),
+            connections_fit,
             mounts: args.files.mounts(),
             proxies: args.proxies.proxies(),
             tls: args.tls.load()?,
@@ -434,25 +440,6 @@ fn verdict_limits(args: &Args) -> VerdictLimits {
         requests_max: Some(args.max_lifetime as u64).filter(|requests| *requests > 0),
         wording: Wording { is_bare: args.compat.is_legacy(), is_full: false },
         tells_pace: !args.metrics.no_metrics,
-    }
-}
-
-fn limits(args: &Args) -> Limits {
-    let defaults = Limits::default();
-    let buffer = |most: usize| most.min(usize::try_from(args.max_buffer_size).unwrap_or(most));
-    Limits {
-        head_bytes_max: buffer(defaults.head_bytes_max),
-        body_bytes_max: args.max_body_size,
-        body_memory_bytes_max: buffer(defaults.body_memory_bytes_max),
-        connections_max: args.max_connections,
-        queue_len_max: args.queue_size,
-        head_timeout: args.head_timeout,
-        body_timeout: args.body_timeout,
-        write_timeout: args.write_timeout,
-        keep_alive_timeout: args.keep_alive_timeout,
-        connection_age_max: args.max_connection_age,
-        connection_requests_max: args.max_requests_per_connection,
-        ..defaults
     }
 }
 

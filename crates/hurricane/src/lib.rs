@@ -52,6 +52,7 @@ mod file_args;
 mod healthcheck;
 mod last_words;
 mod launch;
+mod limit_args;
 mod listener;
 mod loading;
 mod logging;
@@ -87,6 +88,7 @@ pub use exit::Exit;
 pub use file_args::{DirectoryMount, FileArgs, ProjectFileArgs, ProjectMount};
 pub use last_words::last_words;
 pub use launch::{ChildRole, Forking, Load, Preparation, Prepare, WorkerContext};
+pub use limit_args::{Connections, LimitArgs};
 pub use loading::{heed_signals, release_signals};
 pub use logging::{ExtraLayer, Logging};
 pub use metrics_args::MetricsArgs;
@@ -113,7 +115,7 @@ pub use hurricane_control::{
 pub use hurricane_files::Mount;
 pub use hurricane_http::{Answered, Application, Limits, Request, Response, Scheme, service};
 pub use hurricane_scoreboard::Scoreboard;
-pub use hurricane_worker::stand_back;
+pub use hurricane_worker::{stand_back, unsent_bytes};
 
 /// The version of the server.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

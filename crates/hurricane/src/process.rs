@@ -184,6 +184,11 @@ pub(crate) fn reap() -> Option<Ended> {
     (pid > 0).then_some(Ended { pid, how })
 }
 
+/// The hard limit of open files, to which the soft one is raised before anything is accepted.
+pub(crate) fn open_files_max() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard)
+}
+
 /// Raises the soft limit of open files to the hard one.
 pub(crate) fn raise_open_files() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)

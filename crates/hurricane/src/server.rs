@@ -162,7 +162,11 @@ impl Server {
         if self.config.access_log == AccessLogValue::Python {
             tracing::warn!("--access-log python needs a Python application; use native");
         }
-        start(self.config, Renewal::default(), (None, self.access), None, |parts| {
+        let mut config = self.config;
+        // Threads share the descriptors of one process.
+        let in_all = &mut config.limits.connections_in_all_max;
+        *in_all = config.connections_fit.min(*in_all);
+        start(config, Renewal::default(), (None, self.access), None, |parts| {
             let parts = Parts { late_mounts, ..parts.clone() }.with(&project);
             let control = parts.clone();
             let control = move |station| run_control(&control, checks.clone(), None, station);

@@ -170,6 +170,20 @@ def lengths(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable
     return [b"12345", b"67890", b"too much"]
 
 
+def told(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers as the body of the request says, right or wrong."""
+    answer = json.loads(environ["wsgi.input"].read())
+    start_response(answer["status"], [(name, value) for name, value in answer["fields"]])
+    parts = [part.encode() for part in answer["parts"]]
+    return failing(parts) if answer["fails"] else parts if answer["whole"] else iter(parts)
+
+
+def failing(parts: list[bytes]) -> Iterator[bytes]:
+    """Raises where the next part should come."""
+    yield from parts
+    raise RuntimeError("no more parts")
+
+
 def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """A file through wsgi.file_wrapper, from where it stands."""
     wrapper: Callable[..., Iterable[bytes]] = environ["wsgi.file_wrapper"]

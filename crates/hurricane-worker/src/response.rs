@@ -1,9 +1,11 @@
 //! Puts responses that the worker encodes on the wire: the application's (when it does not write
 //! itself), those to reserved paths, and refusals.
 
+use std::cmp::Ordering;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -18,6 +20,26 @@ use crate::worker::Worker;
 
 /// Bytes of a body that are copied behind its head, so that both go out in one write.
 const INLINE_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// How much of a body was there, by its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    /// Bytes are missing: the peer sees it when the connection ends.
+    Short,
+    /// There were more, which nobody is sent.
+    Long,
+}
+
+impl Extent {
+    fn of(given: u64, promised: u64) -> Self {
+        match given.cmp(&promised) {
+            Ordering::Less => Self::Short,
+            Ordering::Equal => Self::Whole,
+            Ordering::Greater => Self::Long,
+        }
+    }
+}
 
 /// What has been written.
 pub(crate) struct Sent {
@@ -51,11 +73,22 @@ pub(crate) async fn write<A>(
     let mut tally = Tally::new(counted, status, worker);
     let written = write_body(response.body, (framing, &mut tally), worker, sink, entry).await;
     tally.count();
-    let whole = written?;
+    let extent = written?;
+    match extent {
+        Extent::Whole => {}
+        Extent::Short => tracing::warn!(
+            status,
+            "the application gave fewer bytes than its Content-Length; connection closed"
+        ),
+        Extent::Long => tracing::warn!(
+            status,
+            "the application gave more bytes than its Content-Length; connection closed"
+        ),
+    }
     if sink.pending.len() > COLLECT_BYTES_MAX {
         sink.flush(worker, entry).await?;
     }
-    Ok(Sent { status, keep_alive: keep_alive && whole })
+    Ok(Sent { status, keep_alive: keep_alive && extent == Extent::Whole })
 }
 
 /// Writes what an application that writes itself has left.
@@ -74,27 +107,30 @@ pub(crate) async fn write_rest<A>(
     }
 }
 
-/// Returns whether the body was as long as its head said.
 async fn write_body<A>(
     body: ResponseBody,
     (framing, tally): (TransferFraming, &mut Tally<'_, A>),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
-) -> io::Result<bool> {
+) -> io::Result<Extent> {
     match body {
         ResponseBody::Empty => {
             tally.count();
-            Ok(matches!(framing, TransferFraming::None | TransferFraming::Length(0)))
+            match framing {
+                TransferFraming::Length(1..) => Ok(Extent::Short),
+                _ => Ok(Extent::Whole),
+            }
         }
         ResponseBody::Full(bytes) => write_full(bytes, (framing, tally), worker, sink, entry).await,
         ResponseBody::File(file) => {
-            let TransferFraming::Length(length) = framing else { return Ok(true) };
+            let TransferFraming::Length(length) = framing else { return Ok(Extent::Whole) };
+            let extent = Extent::of(file.len, length);
             let len = file.len.min(length);
             tally.add(len);
             tally.count();
             sink.send_file(File { len, ..file }, worker, entry).await?;
-            Ok(len == length)
+            Ok(extent)
         }
         ResponseBody::Stream(stream) => {
             write_stream(stream, (framing, tally), worker, sink, entry).await
@@ -108,8 +144,9 @@ async fn write_full<A>(
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
-) -> io::Result<bool> {
-    let TransferFraming::Length(length) = framing else { return Ok(true) };
+) -> io::Result<Extent> {
+    let TransferFraming::Length(length) = framing else { return Ok(Extent::Whole) };
+    let extent = Extent::of(bytes.len() as u64, length);
     let len = bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX));
     tally.add(len as u64);
     tally.count();
@@ -118,7 +155,7 @@ async fn write_full<A>(
     } else {
         sink.write(bytes.slice(..len), worker, entry).await?;
     }
-    Ok(len as u64 == length)
+    Ok(extent)
 }
 
 async fn write_stream<A>(
@@ -127,10 +164,11 @@ async fn write_stream<A>(
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
-) -> io::Result<bool> {
+) -> io::Result<Extent> {
     sink.flush(worker, entry).await?;
+    let mut is_long = false;
     let mut left = match framing {
-        TransferFraming::None => return Ok(true),
+        TransferFraming::None => return Ok(Extent::Whole),
         TransferFraming::Length(length) => length,
         TransferFraming::Chunked | TransferFraming::Close => u64::MAX,
     };
@@ -144,7 +182,10 @@ async fn write_stream<A>(
             next
         });
         let Some(item) = next.await else { break };
-        let mut bytes = item?;
+        let mut bytes = item.inspect_err(|error| {
+            tracing::error!(%error, "the application's body has failed; connection closed");
+        })?;
+        is_long = bytes.len() as u64 > left;
         bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         if bytes.is_empty() {
             continue;
@@ -166,5 +207,14 @@ async fn write_stream<A>(
     if framing == TransferFraming::Chunked {
         sink.pending.extend_from_slice(FINAL_CHUNK);
     }
-    Ok(!matches!(framing, TransferFraming::Length(_)) || left == 0)
+    if left == 0 && !is_long {
+        // Nobody waits for what must not come.
+        let next = poll_fn(|cx| Poll::Ready(stream.as_mut().poll_next(cx))).await;
+        is_long = matches!(next, Poll::Ready(Some(Ok(bytes))) if !bytes.is_empty());
+    }
+    Ok(match framing {
+        _ if is_long => Extent::Long,
+        TransferFraming::Length(_) if left > 0 => Extent::Short,
+        _ => Extent::Whole,
+    })
 }

@@ -28,6 +28,7 @@ urlpatterns = [
     path("sink", views.sink),
     path("file", views.file),
     path("handed", views.handed),
+    path("told", views.told),
     path("generated", views.generated),
     path("orphan", views.orphan),
     path("mask", views.mask),

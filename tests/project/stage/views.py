@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from django.http import (
     JsonResponse,
     StreamingHttpResponse,
 )
+from django.http.response import HttpResponseBase
 
 PATIENCE_SECONDS = 30
 PIECE_BYTES = 64 * 1024
@@ -217,6 +219,28 @@ def sink(request: HttpRequest) -> JsonResponse:
     while piece := request.read(PIECE_BYTES):
         size += len(piece)
     return JsonResponse({"size": size, "declared": request.META.get("CONTENT_LENGTH")})
+
+
+def told(request: HttpRequest) -> HttpResponseBase:
+    """Answers as the body of the request says, right or wrong."""
+    answer = json.loads(request.body)
+    code, _, reason = answer["status"].partition(" ")
+    parts = [part.encode() for part in answer["parts"]]
+
+    def failing() -> Iterator[bytes]:
+        yield from parts
+        raise RuntimeError("no more parts")
+
+    response: HttpResponseBase
+    if answer["fails"] or not answer["whole"]:
+        response = StreamingHttpResponse(failing() if answer["fails"] else iter(parts))
+    else:
+        response = HttpResponse(b"".join(parts))
+    response.status_code, response.reason_phrase = int(code), reason
+    for name, value in answer["fields"]:
+        # Past the checks of Django's own.
+        vars(response.headers)["_store"][name.lower()] = (name, value)
+    return response
 
 
 def handed(request: HttpRequest) -> HttpResponse:

@@ -1,9 +1,13 @@
 //! Requests and their answers, limits, and the end of the server.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::net::TcpStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hurricane_http::{Application, File, Limits, Request, Response, ResponseBody, service};
 use hurricane_scoreboard::{Engine, WorkerState};
 use hurricane_worker::{DRAIN_ORDER, IoChoice, STOP_ORDER};
@@ -220,5 +224,115 @@ fn a_worker_ends_when_its_supervisor_is_gone() {
         server.until("it runs", |server| server.board.slot(0).unwrap().read().running == 1);
         server.orders.shutdown(std::net::Shutdown::Both).unwrap();
         server.thread.take().unwrap().join().unwrap().unwrap();
+    });
+}
+
+/// Answers as the path says, with a Content-Length of ten.
+fn ill_sized() -> impl Application {
+    service(|request: Request| async move {
+        let path = String::from_utf8(request.head.path().to_vec()).unwrap();
+        let given = |len: usize| Bytes::from(vec![b'x'; len]);
+        let parts = |parts: Vec<std::io::Result<Bytes>>| {
+            ResponseBody::Stream(Box::pin(Parts(parts.into())))
+        };
+        let file = |len| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&given(20)).unwrap();
+            ResponseBody::File(File { file, offset: 0, len })
+        };
+        let body = match path.as_str() {
+            "/full/9" => ResponseBody::Full(given(9)),
+            "/full/11" => ResponseBody::Full(given(11)),
+            "/empty" => ResponseBody::Empty,
+            "/file/9" => file(9),
+            "/file/11" => file(11),
+            "/parts/9" => parts(vec![Ok(given(4)), Ok(given(5))]),
+            "/parts/11" => parts(vec![Ok(given(4)), Ok(given(7))]),
+            "/parts/more" => parts(vec![Ok(given(10)), Ok(given(1))]),
+            "/parts/fail" => parts(vec![Ok(given(4)), Err(std::io::Error::other("it broke"))]),
+            "/chunks/fail" => {
+                let body = parts(vec![Ok(given(4)), Err(std::io::Error::other("it broke"))]);
+                return Response { status: 200, headers: Vec::new(), body };
+            }
+            "/204" => return Response::text(given(10)).with_status(204),
+            "/304" => return Response::text(given(10)).with_status(304),
+            "/100" => return Response::text(given(10)).with_status(100),
+            "/split" => return Response::text("").with_header("X-Split", "a\r\nInjected: 1"),
+            "/hop" => return Response::text("").with_header("Transfer-Encoding", "chunked"),
+            _ => ResponseBody::Full(given(10)),
+        };
+        let length = (Bytes::from_static(b"Content-Length"), Bytes::from_static(b"10"));
+        Response { status: 200, headers: vec![length], body }
+    })
+}
+
+struct Parts(VecDeque<std::io::Result<Bytes>>);
+
+impl futures_core::Stream for Parts {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.pop_front())
+    }
+}
+
+#[test]
+fn bodies_that_are_not_as_long_as_they_say_are_cut_and_end_the_connection() {
+    on_both(|io| {
+        let server = Harness::start(io, Limits::default(), ill_sized);
+        for (path, sent) in [
+            ("/full/9", 9),
+            ("/full/11", 10),
+            ("/empty", 0),
+            ("/file/9", 9),
+            ("/file/11", 10),
+            ("/parts/9", 9),
+            ("/parts/11", 10),
+            ("/parts/more", 10),
+            ("/parts/fail", 4),
+        ] {
+            let mut client = server.connect();
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            let head = client.head();
+            assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
+            assert!(head.contains("Content-Length: 10\r\n"), "{path}: {head}");
+            assert_eq!(client.rest(), vec![b'x'; sent], "{path}");
+        }
+        let mut client = server.connect();
+        client.send(b"GET /chunks/fail HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(client.head().contains("Transfer-Encoding: chunked\r\n"));
+        assert_eq!(client.rest(), b"4\r\nxxxx\r\n", "there is no last chunk");
+        server.stop();
+    });
+}
+
+#[test]
+fn what_has_no_body_gets_none_and_what_cannot_be_sent_is_a_500() {
+    on_both(|io| {
+        let server = Harness::start(io, Limits::default(), ill_sized);
+        for (line, status) in [
+            ("HEAD /", 200),
+            ("HEAD /parts/9", 200),
+            ("HEAD /file/9", 200),
+            ("GET /204", 204),
+            ("GET /304", 304),
+        ] {
+            let mut client = server.connect();
+            let next = "GET /whole HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            client.send(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n{next}").as_bytes());
+            let head = client.head();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {head}");
+            let head = client.head();
+            assert!(head.starts_with("HTTP/1.1 200 "), "{line}: {head}");
+            assert_eq!(client.rest(), b"xxxxxxxxxx", "{line}");
+        }
+        for path in ["/100", "/split", "/hop"] {
+            let mut client = server.connect();
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            let head = client.head();
+            assert!(head.starts_with("HTTP/1.1 500 "), "{path}: {head}");
+            assert!(!head.contains("Injected") && !head.contains("chunked"), "{path}: {head}");
+        }
+        server.stop();
     });
 }

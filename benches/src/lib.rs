@@ -8,6 +8,8 @@ mod parts;
 #[expect(dead_code, reason = "what only the monitor calls is not measured")]
 mod pool;
 mod requests;
+#[path = "../../crates/hurricane-python/src/sync.rs"]
+mod sync;
 
 pub use parts::{PARTS, Part};
 pub use requests::{BROWSER, PLAIN};

@@ -41,6 +41,7 @@ mod route;
 mod service;
 mod settled;
 mod stacks;
+mod sync;
 mod transmission;
 mod webhooks;
 

@@ -13,11 +13,15 @@
 //!   is saturated (it uses the one CPU that the interpreter lock lets it use) this holds for
 //!   longer jobs too, and threads are added only when nothing has been taken for a while: one
 //!   more would make every request slower and none faster.
+//!
+//! Invariant, which hurricane-models tries in every order of steps: a job that is queued is run once,
+//! whether or not the monitor looks.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::sync::{OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::sync::{Instant, Mutex, MutexGuard, Thread, current, park, park_timeout};
 
 /// A job that took less than this did not block for long.
 const SHORT: Duration = Duration::from_millis(1);
@@ -112,12 +116,12 @@ impl<J> Pool<J> {
 
     /// The calling thread is thread `index` from now on.
     pub(crate) fn enlist(&self, index: usize) {
-        self.threads[index].get_or_init(std::thread::current);
+        self.threads[index].get_or_init(current);
     }
 
     /// The calling thread is the monitor from now on.
     pub(crate) fn enlist_monitor(&self) {
-        self.monitor.get_or_init(std::thread::current);
+        self.monitor.get_or_init(current);
     }
 
     /// Queues a job; gives it back when the queue is full.
@@ -175,7 +179,7 @@ impl<J> Pool<J> {
     /// Sleeps until thread `index` is woken. The caller does not hold the interpreter lock.
     pub(crate) fn wait(&self, index: usize) {
         while !self.lock().slots[index].woken {
-            std::thread::park();
+            park();
         }
     }
 
@@ -217,7 +221,7 @@ impl<J> Pool<J> {
     /// sleep. For the monitor.
     pub(crate) fn watch(&self, patience: Duration, on_call: bool) {
         self.lock().monitor_asleep = on_call;
-        std::thread::park_timeout(patience);
+        park_timeout(patience);
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {

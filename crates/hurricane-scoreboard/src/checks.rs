@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Monotonic;
-use crate::text::{Sequence, Text};
+use crate::sequence::Sequence;
+use crate::text::Text;
 
 /// Which probe a check decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,7 +259,7 @@ mod tests {
         let board = Scoreboard::new(1).unwrap();
         let cell = board.check(0).unwrap();
         cell.begin("killed", Purpose::Readiness, Duration::from_secs(1));
-        cell.sequence.break_off();
+        cell.sequence.begin();
         assert_eq!(cell.read().unwrap().name, "killed");
         cell.record(CheckStatus::Passed, "", Monotonic::from_nanos(1), Duration::ZERO);
         assert_eq!(cell.read().unwrap().status, CheckStatus::Passed);

@@ -21,8 +21,10 @@ mod hindrance;
 mod mapping;
 mod paths;
 mod requests;
+mod sequence;
 mod server;
 mod slot;
+mod sync;
 mod text;
 mod traffic;
 

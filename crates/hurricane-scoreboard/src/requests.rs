@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Monotonic;
-use crate::text::Sequence;
+use crate::sequence::Sequence;
 
 /// Application threads of a worker whose requests are named. Those of further threads are only
 /// counted.
@@ -256,7 +256,7 @@ mod tests {
     fn a_writer_killed_half_way_does_not_block_readers_or_its_successor() {
         let requests = RunningRequests::default();
         requests.begin(0, THREAD, "GET", b"/", at(1));
-        requests.cells[0].sequence.break_off();
+        requests.cells[0].sequence.begin();
         assert_eq!(requests.read()[0].line, "(unreadable)");
         requests.begin(0, THREAD, "GET", b"/next", at(2));
         assert_eq!(requests.read()[0].line, "GET /next");

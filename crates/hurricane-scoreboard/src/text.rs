@@ -1,48 +1,8 @@
 //! Text in shared memory: written by one process at a time, read by others without waiting.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-/// A reader that meets a writer this often takes what is guarded as unreadable for now.
-const READ_TRIES_MAX: usize = 64;
-
-/// Guards what is larger than an atomic: odd while it is written (a seqlock of atomics).
-#[derive(Debug, Default)]
-#[repr(transparent)]
-pub(crate) struct Sequence(AtomicU32);
-
-impl Sequence {
-    pub(crate) fn write(&self, store: impl FnOnce()) {
-        // A writer that was killed half-way leaves an odd number; its successor goes on from it.
-        let sequence = self.0.load(Ordering::Relaxed) | 1;
-        self.0.store(sequence, Ordering::Relaxed);
-        fence(Ordering::Release);
-        store();
-        self.0.store(sequence.wrapping_add(1), Ordering::Release);
-    }
-
-    /// A whole copy; `None` when a writer was stopped or died inside.
-    pub(crate) fn read<T>(&self, copy: impl Fn() -> T) -> Option<T> {
-        for _ in 0..READ_TRIES_MAX {
-            let before = self.0.load(Ordering::Acquire);
-            if before % 2 == 1 {
-                std::hint::spin_loop();
-                continue;
-            }
-            let copied = copy();
-            fence(Ordering::Acquire);
-            if self.0.load(Ordering::Relaxed) == before {
-                return Some(copied);
-            }
-        }
-        None
-    }
-
-    /// As a writer that is killed half-way leaves it.
-    #[cfg(test)]
-    pub(crate) fn break_off(&self) {
-        self.0.fetch_or(1, Ordering::Relaxed);
-    }
-}
+use crate::sequence::Sequence;
 
 /// At most `N` bytes of text, guarded by a [`Sequence`] beside them.
 #[derive(Debug)]
@@ -117,7 +77,7 @@ mod tests {
         let board = Scoreboard::new(1).unwrap();
         let cell = board.server().awaited();
         cell.set("half");
-        cell.sequence.break_off();
+        cell.sequence.begin();
         assert_eq!(cell.get(), "");
         cell.set("whole");
         assert_eq!(cell.get(), "whole");

@@ -9,7 +9,7 @@ use crate::assert_none;
 use crate::tree::root;
 
 /// Each crate of the workspace, and those of the workspace that it is built from.
-const OURS: [(&str, &[&str]); 13] = [
+const OURS: [(&str, &[&str]); 14] = [
     ("hurricane-compress", &[]),
     ("hurricane-cpu", &[]),
     ("hurricane-files", &["hurricane-http"]),
@@ -44,6 +44,7 @@ const OURS: [(&str, &[&str]); 13] = [
     ("hurricane-testkit", &[]),
     ("hurricane-benches", &["hurricane-http", "hurricane-scoreboard", "hurricane-testkit"]),
     ("hurricane-loadtest", &[]),
+    ("hurricane-models", &[]),
     ("xtask", &[]),
 ];
 
@@ -56,13 +57,14 @@ const OURS_IN_TESTS: [(&str, &str); 4] = [
 ];
 
 /// Crates of others that are the business of one crate of ours. Tests may use them anywhere.
-const RESERVED: [(&str, &[&str]); 14] = [
+const RESERVED: [(&str, &[&str]); 15] = [
     ("brotli", &["hurricane-compress"]),
     ("clap", &["hurricane", "hurricane-benches", "hurricane-loadtest", "xtask"]),
     ("core_affinity", &["hurricane-cpu"]),
     ("flate2", &["hurricane-compress"]),
     ("httparse", &["hurricane-http"]),
     ("io-uring", &["hurricane-worker"]),
+    ("loom", &["hurricane-models"]),
     ("monoio", &["hurricane-worker"]),
     ("prometheus-client", &["hurricane-control"]),
     ("pyo3", &["hurricane-python"]),

@@ -45,6 +45,8 @@ def test_the_bookshop_becomes_ready_when_its_shelves_are_filled_and_sells(
     assert stock.body.count(b"\r\n") == 201
     assert server.get("/admin/login/").status == 200
     assert server.get("/static/admin/css/base.css").header("Content-Type") == "text/css"
+    server.terminate()
+    assert server.wait() == 0
 
 
 def test_a_cover_that_is_uploaded_through_a_form_comes_back(shop: Callable[[], Server]) -> None:

@@ -28,6 +28,19 @@ impl Venv {
         Self::at(&format!("venv-legacy-{}", interpreter.name()), interpreter)
     }
 
+    /// A new one, with this wheel as a user installs it.
+    pub(crate) fn with_wheel(interpreter: &Interpreter, wheel: &Path) -> anyhow::Result<Self> {
+        let name = format!("venv-wheel-{}", interpreter.name());
+        let stamp = Self { directory: checkout::target().join(&name) }.stamp_path("python");
+        if stamp.exists() {
+            fs::remove_file(&stamp).with_context(|| stamp.display().to_string())?;
+        }
+        let venv = Self::at(&name, interpreter)?;
+        let versions = checkout::root().join("requirements/dev.txt");
+        step::run(venv.pip_install().arg("--constraint").arg(versions).arg(wheel))?;
+        Ok(venv)
+    }
+
     fn at(name: &str, interpreter: &Interpreter) -> anyhow::Result<Self> {
         let venv = Self { directory: checkout::target().join(name) };
         let made_by = interpreter.executable.display().to_string();

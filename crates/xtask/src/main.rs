@@ -1,5 +1,5 @@
 //! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `fuzz`, `wheels`,
-//! `bench`, `loadtest`, `profile`, `report`.
+//! `sbom`, `bench`, `loadtest`, `profile`, `report`.
 //!
 //! Needs Rust and a CPython of 3.11 or later, with `pip` able to reach a package index. All that
 //! is made (virtual environments, databases, tools) goes under the target directory.
@@ -11,6 +11,7 @@ mod fuzz;
 mod interpreter;
 mod lint;
 mod loadtest;
+mod sbom;
 mod step;
 mod system;
 mod test;
@@ -51,6 +52,8 @@ enum Task {
     Wheels(wheels::Args),
     /// Try what strangers could send: libFuzzer on the targets of fuzz/
     Fuzz(fuzz::Args),
+    /// List what a wheel is made of, as CycloneDX
+    Sbom,
     /// Measure parts of a request and whole requests: wall times, instruction counts
     Bench(bench::Args),
     /// Compare with rivals under load, or (`rolling`) what they lose; see loadtest/README.md
@@ -96,6 +99,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Docs => tidy::write_docs(),
         Task::Wheels(args) => wheels::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Sbom => sbom::run(),
         Task::Bench(args) => bench::run(&args),
         Task::Loadtest { arguments } => loadtest::run(&arguments),
         Task::Profile { arguments } => loadtest::profile(&arguments),

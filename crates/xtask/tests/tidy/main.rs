@@ -6,6 +6,7 @@ mod requirements;
 mod sources;
 mod text;
 mod tree;
+mod unsafety;
 
 /// Fails with every breach of a rule, one a line.
 #[track_caller]

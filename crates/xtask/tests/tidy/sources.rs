@@ -46,7 +46,7 @@ fn no_function_exceeds_70_lines() {
     assert_none(&breaches);
 }
 
-fn parse(text: &str) -> syn::File {
+pub(crate) fn parse(text: &str) -> syn::File {
     syn::parse_file(text).expect("every file of the tree compiles")
 }
 
@@ -64,7 +64,7 @@ fn test_lines(text: &str) -> usize {
         .sum()
 }
 
-fn is_for_tests(attribute: &syn::Attribute) -> bool {
+pub(crate) fn is_for_tests(attribute: &syn::Attribute) -> bool {
     attribute.path().is_ident("cfg")
         && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
 }

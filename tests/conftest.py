@@ -25,6 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PYTHON",
         help="hold tests/contract against Django-Hurricane 1.6.2, installed for this interpreter",
     )
+    parser.addoption(
+        "--as-before",
+        action="store_true",
+        help="hold all of tests/contract against this Hurricane with --compat 1.6",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -4,6 +4,8 @@
 /// From its own file, as it is in the server.
 #[path = "../../crates/hurricane-python/src/environ.rs"]
 mod environ;
+#[path = "../../crates/hurricane-python/src/tornado.rs"]
+mod tornado;
 
 use pyo3::prelude::*;
 

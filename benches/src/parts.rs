@@ -4,8 +4,8 @@ use std::fmt;
 use std::hint::black_box;
 
 use hurricane_http::{
-    BodyDecoder, BodyFraming, BodyLength, FINAL_CHUNK, Head, HeadEncoder, HeadParser, HttpDate,
-    Limits, RequestFacts, Response, Version, chunk_prefix,
+    BodyDecoder, BodyFraming, BodyLength, Dialect, FINAL_CHUNK, Head, HeadEncoder, HeadParser,
+    HttpDate, Limits, RequestFacts, Response, Version, chunk_prefix,
 };
 use hurricane_scoreboard::{Monotonic, Scoreboard};
 
@@ -102,8 +102,13 @@ fn put_chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-const FACTS: RequestFacts =
-    RequestFacts { version: Version::Http11, is_head: false, keep_alive: true, id: None };
+const FACTS: RequestFacts = RequestFacts {
+    version: Version::Http11,
+    is_head: false,
+    keep_alive: true,
+    id: None,
+    dialect: &Dialect::OURS,
+};
 
 fn encode_text() -> Box<dyn FnMut()> {
     let (response, date) = (Response::text("hello\n"), HttpDate::new(784_111_777));

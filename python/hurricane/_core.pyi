@@ -11,7 +11,7 @@ Outcome: TypeAlias = tuple[Literal["passed", "warned", "failed", "database_faile
 # server must not start.
 Prepare: TypeAlias = Callable[
     [list[list[str]], bool, bool, Callable[[str], None], Callable[[int, str], None] | None],
-    tuple[str, str] | None,
+    tuple[str, str, bool] | None,
 ]
 # Path of the URLs; where below it files of which directory are; names that change with their
 # content; whether they are the project's own; whether somebody works on them.

@@ -6,7 +6,8 @@ they run for probes and not before the start. The databases are one more readine
 database must not restart the pod, so it is never part of liveness.
 
 ``--compat 1.6`` brings back what decided a probe in Django-Hurricane 1.6.2: the databases decide
-both probes, and the tag ``hurricane`` none.
+both probes, and the tag ``hurricane`` none; only the database ``default`` is looked at, which must
+be there, over a connection that stays open.
 
 Invariants:
 - An entry's ``run`` never raises: whatever a check does becomes an outcome.
@@ -51,7 +52,7 @@ LEVELS = {
 def collect() -> list[Check]:
     """Every check that decides a probe, the databases first, then by name."""
     entries: list[Check] = []
-    if aliases():
+    if aliases() or compat.is_legacy():
         decided: list[Purpose] = ["readiness", "liveness"] if compat.is_legacy() else ["readiness"]
         entries += [("database", purpose, Run("database", run_databases)) for purpose in decided]
     functions: list[Any] = registry.get_checks(include_deployment_checks=True)
@@ -113,7 +114,11 @@ class Run:
 
 def run_databases() -> Outcome:
     """Asks ``hurricane.server`` for the function each time, so that it can be replaced there."""
-    databases.reach()
+    if compat.is_legacy():
+        # Only a project's own function is asked: the default one looks at more than it did.
+        databases.reach_as_before()
+    else:
+        databases.reach()
     return PASSED
 
 

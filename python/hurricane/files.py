@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from hurricane import server
+from hurricane import compat, server
 from hurricane.loader import LoadError
 from hurricane.server import announcements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from hurricane._core import FileMount
 
@@ -31,11 +32,38 @@ def mounts(static: bool, media: bool) -> list[FileMount]:
     Raises ``LoadError`` when settings do not say where they are, or there is no such directory.
     """
     found = []
-    if static:
+    if static and lacks_root():
+        rootless.append(url_path("STATIC_URL", "--static"))
+    elif static:
         found.append(static_files())
     if media:
         found.append(media_files())
     return found
+
+
+def lacks_root() -> bool:
+    """Whether each static file is an error, as it was, where settings say nothing of the root."""
+    from django.apps import apps
+    from django.conf import settings
+
+    is_found = settings.DEBUG and apps.is_installed(STATICFILES)
+    return compat.is_legacy() and not settings.STATIC_ROOT and not is_found
+
+
+# Below which paths nothing but errors is served.
+rootless: list[str] = []
+
+
+def without_root(application: WSGIApplication) -> WSGIApplication:
+    """The application, with an error in place of each static file that has no root."""
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if rootless and environ["PATH_INFO"].startswith(tuple(rootless)):
+            start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+            return [b"STATIC_ROOT is not set"]
+        return application(environ, start_response)
+
+    return serve
 
 
 def static_files() -> FileMount:

@@ -11,7 +11,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from hurricane import _core
+from hurricane import _core, legacy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,8 +57,13 @@ BARE_SETTINGS = frozenset(
         "WORKERS",
     }
 )
+COMMAND = "--command"
 # What a bare setting may say to be a switch's; any other text is somebody else's setting.
 SWITCH_TEXTS = frozenset({"", "0", "1", "false", "no", "off", "on", "true", "yes"})
+
+
+class FlagError(Exception):
+    """What was typed cannot be meant; the text says what to type instead."""
 
 
 class SettingError(Exception):
@@ -90,6 +95,9 @@ def add_to(parser: argparse.ArgumentParser, flags: Sequence[_core.Flag]) -> None
             shape |= {"nargs": "?", "const": True}
         if flag["repeatable"]:
             shape["action"] = "append"
+        if flag["name"] == COMMAND:
+            # Words behind it are for `typed` to judge.
+            shape["nargs"] = "+"
         parser.add_argument(
             flag["name"],
             dest=key(flag),
@@ -109,7 +117,9 @@ def help_text(flag: _core.Flag) -> str:
     return text.replace("%", "%%")
 
 
-def typed(options: Mapping[str, object], flags: Sequence[_core.Flag]) -> list[str]:
+def typed(
+    options: Mapping[str, object], flags: Sequence[_core.Flag], *, is_legacy: bool = False
+) -> list[str]:
     """A command's options as arguments for the extension, whether typed or given as keywords."""
     arguments: list[str] = []
     for flag in flags:
@@ -117,11 +127,32 @@ def typed(options: Mapping[str, object], flags: Sequence[_core.Flag]) -> list[st
         if value is None:
             continue
         values = value if isinstance(value, list | tuple) else [value]
-        arguments += [f"{flag['name']}={as_text(item)}" for item in values]
+        if flag["name"] == COMMAND:
+            values = [first(words, is_legacy=is_legacy) for words in values]
+        texts = [as_text(item) for item in values]
+        if is_legacy:
+            texts = [text for text in texts if not legacy.is_default(flag, text)]
+        arguments += [f"{flag['name']}={text}" for text in texts]
     return arguments
 
 
-def from_settings(settings: object, flags: Sequence[_core.Flag]) -> dict[str, str]:
+def first(words: object, *, is_legacy: bool) -> str:
+    """The one text behind a ``--command``."""
+    texts = [str(word) for word in words] if isinstance(words, list | tuple) else [str(words)]
+    if is_legacy:
+        return legacy.command(texts[0])
+    if len(texts) > 1:
+        surplus = " ".join(f"{COMMAND} '{text}'" for text in texts[1:])
+        raise FlagError(
+            f"{COMMAND} '{texts[0]}' has words behind it that nobody would run; "
+            f"give each command a flag of its own: {surplus}"
+        )
+    return texts[0]
+
+
+def from_settings(
+    settings: object, flags: Sequence[_core.Flag], *, is_legacy: bool = False
+) -> dict[str, str]:
     """Reads ``HURRICANE_X`` for each of the flags, and ``X`` for those that had it without prefix.
 
     ``HURRICANE_VERSION`` is the application's own version.
@@ -131,12 +162,16 @@ def from_settings(settings: object, flags: Sequence[_core.Flag]) -> dict[str, st
     values: dict[str, str] = {}
     for flag in flags:
         name = key(flag).upper()
-        prefixed = getattr(settings, f"HURRICANE_{name}", None)
+        is_prefixed = not is_legacy or legacy.is_prefixed(flag)
+        prefixed = getattr(settings, f"HURRICANE_{name}", None) if is_prefixed else None
         bare = getattr(settings, name, None) if name in BARE_SETTINGS else None
         if prefixed is not None:
             values[f"HURRICANE_{name}"] = setting_text(f"HURRICANE_{name}", prefixed, flag)
         elif is_bare_value(bare, flag):
             values[name] = setting_text(name, bare, flag)
+    if is_legacy:
+        for variable, text in legacy.variables(flags).items():
+            values.setdefault(variable.removeprefix("HURRICANE_"), text)
     version = getattr(settings, VERSION, None)
     if version is not None:
         values[VERSION] = str(version)

@@ -3,6 +3,9 @@
 Each test is a row of the contract. A row that differs on purpose is in ``differences.toml``: the
 original must fail it, and only those. A test marked ``old`` says what such a row was before: it
 holds for the original, and for us with ``--compat 1.6``.
+
+With ``--as-before`` every row is held against this Hurricane with ``--compat 1.6``, which must fail
+those that this brings back, as the original does, and no other.
 """
 
 from collections.abc import Generator
@@ -18,14 +21,16 @@ HERE = Path(__file__).resolve().parent
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Expects the original to fail exactly the rows that are listed."""
-    differing = {row for difference in listed() for row in difference.rows}
+    original, before = config.getoption("--original"), config.getoption("--as-before")
+    failing = [difference for difference in listed() if original or difference.compat]
+    differing = {row for difference in failing for row in difference.rows}
     for item in items:
         if HERE not in item.path.parents or item.path.name == "test_differences.py":
             continue
         rows = [mark.args[0] for mark in item.iter_markers("row")]
         old = [mark.args[0] for mark in item.iter_markers("old")]
         assert len(rows) + len(old) == 1, f"{item.nodeid} must be one row of the contract"
-        if config.getoption("--original") and differing.intersection(rows):
+        if (original or before) and differing.intersection(rows):
             item.add_marker(pytest.mark.xfail(reason="differs on purpose", strict=True))
 
 
@@ -33,7 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def contract(request: pytest.FixtureRequest) -> Generator[Contract]:
     """Whom the tests talk to."""
     original = request.config.getoption("--original")
-    subject = Contract(str(original), original=True) if original else Contract()
+    before = bool(request.config.getoption("--as-before"))
+    subject = Contract(str(original), original=True) if original else Contract(before=before)
     yield subject
     subject.end()
 
@@ -41,7 +47,7 @@ def contract(request: pytest.FixtureRequest) -> Generator[Contract]:
 @pytest.fixture
 def serve(contract: Contract, request: pytest.FixtureRequest) -> Generator[Serve]:
     """Starts servers for one test."""
-    legacy = request.node.get_closest_marker("old") is not None
+    legacy = contract.before or request.node.get_closest_marker("old") is not None
     starter = Serve(contract, legacy=legacy)
     yield starter
     starter.end()

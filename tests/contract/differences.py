@@ -25,9 +25,11 @@ class Difference:
     was: str
     now: str
     why: str
-    # How to get the old behaviour, where --compat does not bring it back.
+    # How to get the old behaviour otherwise, or how far --compat brings it back.
     how: str = ""
     compat: bool = False
+    # Why nothing brings it back.
+    never: str = ""
 
 
 def listed() -> list[Difference]:
@@ -52,8 +54,8 @@ def table() -> str:
         "|---|---|---|---|",
     ]
     for difference in listed():
-        how = "`--compat 1.6`" if difference.compat else difference.how or "no"
-        if difference.compat and difference.how:
+        how = "`--compat 1.6`" if difference.compat else f"never: {difference.never}"
+        if difference.how:
             how += f"; {difference.how}"
         lines.append(f"| {difference.was} | {difference.now} | {difference.why} | {how} |")
     return "\n".join(lines)

@@ -108,6 +108,15 @@ class Target(Server):
             connection.rest()
             return response.status
 
+    def unanswered(self, data: bytes) -> bool:
+        """Whether the server closes the connection without a word on these bytes."""
+        with wire.Connection(self.port, timeout=self.patience) as connection:
+            try:
+                connection.send(data)
+                return connection.rest() == b""
+            except ConnectionError:
+                return True
+
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a connection to that port can be made."""
@@ -124,6 +133,8 @@ class Contract:
 
     python: str = sys.executable
     original: bool = False
+    # This Hurricane, always as it was.
+    before: bool = False
     shared: dict[str, Target] = field(default_factory=dict)
     helps: dict[str, str] = field(default_factory=dict)
 
@@ -142,7 +153,7 @@ class Contract:
         if settings:
             wanted |= as_settings(**settings)
         target = Target(self.python, directory, flags, {**wanted, **env}, command)
-        if self.original:
+        if self.original or self.before:
             target.patience = 5.0
         return target
 
@@ -178,7 +189,8 @@ class Contract:
 
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> "Ended":
         """Runs its Python with these words, in the project, to the end."""
-        warnings = {"PYTHONWARNINGS": "ignore"} if self.original else {}
+        ours = {"HURRICANE_COMPAT": "1.6"} if self.before else {}
+        warnings = {"PYTHONWARNINGS": "ignore"} if self.original else ours
         done = subprocess.run(
             [self.python, *words],
             cwd=PROJECT,

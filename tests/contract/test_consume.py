@@ -35,10 +35,12 @@ def test_the_flag_is_offered(contract: Contract, flag: str) -> None:
     assert contract.offers("consume", flag)
 
 
-def consumed(contract: Contract, handler: str, *flags: str) -> tuple[int, str]:
+def consumed(
+    contract: Contract, handler: str, *flags: str, env: dict[str, str] | None = None
+) -> tuple[int, str]:
     """How a consumer ends that cannot begin: its exit code, and what it says."""
     words = ["--probe-port", str(free_port()), "--queue", "jobs", "--exchange", "shop", *flags]
-    ended = contract.run("manage.py", "consume", handler, *words)
+    ended = contract.run("manage.py", "consume", handler, *words, env=env)
     return ended.code, ended.err + ended.out
 
 
@@ -60,3 +62,10 @@ def test_the_handler_must_be_a_consumer(contract: Contract) -> None:
 def test_a_broker_that_is_not_there_is_a_failure(contract: Contract) -> None:
     broker = ["--amqp-host", "127.0.0.1", "--amqp-port", str(free_port())]
     assert consumed(contract, "agreed.handlers.Handler", *broker)[0] != 0
+
+
+@mark.old("consume.no-broker")
+def test_a_broker_that_was_not_there_was_no_failure(contract: Contract) -> None:
+    broker = ["--amqp-host", "127.0.0.1", "--amqp-port", str(free_port())]
+    env = contract.surroundings(legacy=True)
+    assert consumed(contract, "agreed.handlers.Handler", *broker, env=env)[0] == 0

@@ -42,8 +42,12 @@ class Editor:
 
     def start(self, *flags: str) -> Target:
         """A server that has the view."""
+        return self.begin("--autoreload", *flags)
+
+    def begin(self, *flags: str, **settings: object) -> Target:
+        """The same with these flags alone."""
         env = {"PYTHONPATH": str(self.path.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-        return self.serve("--autoreload", *flags, settings={"ROOT_URLCONF": "changing"}, env=env)
+        return self.serve(*flags, settings={"ROOT_URLCONF": "changing", **settings}, env=env)
 
     def until(self, target: Target, text: str) -> None:
         """Waits until the view says what was saved last."""
@@ -94,6 +98,31 @@ def test_what_cannot_be_loaded_ends_nothing(editor: Editor) -> None:
     assert target.get("/changing").text == "first"
     editor.say("mended")
     editor.until(target, "mended")
+
+
+@mark.old("development.autoreload-syntax")
+def test_what_could_not_be_loaded_ended_the_server(editor: Editor) -> None:
+    target = editor.start()
+    editor.until(target, "first")
+    editor.path.write_text("def (:\n")
+
+    def ended() -> bool:
+        if editor.serve.original:
+            editor.path.touch()
+        return target.process.poll() is not None
+
+    wait_until(ended, 15.0, "the server to end")
+    assert target.process.returncode == 1
+    assert "SyntaxError" in target.log()
+
+
+@mark.old("flags.debug-setting")
+def test_djangos_debug_turned_on_reloading(editor: Editor) -> None:
+    target = editor.begin(DEBUG=True)
+    target.patience = 15.0
+    editor.until(target, "first")
+    editor.say("second")
+    editor.until(target, "second")
 
 
 @mark.row("development.autoreload-requests")
@@ -179,6 +208,13 @@ def test_a_debugger_is_listened_for_on_the_loopback(serve: Serve, tmp_path: Path
     assert target.lines("listening") == ["127.0.0.1 5678"]
 
 
+@mark.old("development.debugger-address")
+def test_a_debugger_was_listened_for_everywhere(serve: Serve, tmp_path: Path) -> None:
+    target = with_module(serve, tmp_path, "debugpy", FAKE_DEBUGPY, "--debugger")
+    target.wait_for_text("Listening for debug clients at port 5678")
+    assert target.lines("listening") == ["0.0.0.0 5678"]
+
+
 @mark.row("development.pycharm")
 def test_pycharm_is_connected_to(serve: Serve, tmp_path: Path) -> None:
     flags = ["--pycharm-host", "ide", "--pycharm-port", "4000"]
@@ -220,3 +256,12 @@ def test_a_debugger_and_autoreload_are_refused_in_one_sentence(contract: Contrac
     ended = contract.run("manage.py", "serve", "--autoreload", "--debugger", *ports)
     assert ended.code == 2
     assert "Traceback" not in ended.err
+
+
+@mark.old("development.debugger-and-autoreload-says")
+def test_a_debugger_and_autoreload_were_an_exception(contract: Contract) -> None:
+    ports = ["--port", str(free_port()), "--probe-port", str(free_port())]
+    env = contract.surroundings(legacy=True)
+    ended = contract.run("manage.py", "serve", "--autoreload", "--debugger", *ports, env=env)
+    assert ended.code == 1
+    assert "Traceback" in ended.err

@@ -9,6 +9,11 @@ def test_every_difference_is_a_row_that_a_test_marks() -> None:
     assert set(rows) <= rows_in_tests()["row"]
 
 
+def test_every_difference_is_brought_back_or_has_a_reason_not_to_be() -> None:
+    for difference in listed():
+        assert difference.compat != bool(difference.never), difference.was
+
+
 def test_what_compat_brings_back_is_shown_by_a_test_of_the_old() -> None:
     old = rows_in_tests()["old"]
     brought_back = [difference for difference in listed() if difference.compat]

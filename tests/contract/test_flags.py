@@ -11,7 +11,7 @@ import pytest
 import wire
 from condition import wait_until
 from contract.target import Contract, Serve, Target, listens
-from serving import free_port
+from serving import as_settings, free_port
 from wire import request
 
 mark = pytest.mark
@@ -106,6 +106,12 @@ def test_probe_paths_are_literal(serve: Serve) -> None:
     assert target.probe("/alXve").response.status == 404
 
 
+@mark.old("flags.probe-paths-literal")
+def test_probe_paths_were_regular_expressions(serve: Serve) -> None:
+    target = serve("--liveness-probe", "/al.ve")
+    target.wait_for_status("/alXve", 200)
+
+
 @mark.row("flags.no-probe")
 def test_without_probes_nothing_is_on_their_port(serve: Serve) -> None:
     target = serve("--no-probe", wait=False)
@@ -145,6 +151,12 @@ def test_a_typed_value_wins_also_when_it_is_the_default(serve: Serve) -> None:
     assert target.probe("/variable").response.status == 404
 
 
+@mark.old("flags.typed-default")
+def test_a_typed_default_counted_as_not_given(serve: Serve) -> None:
+    target = serve("--liveness-probe", "/alive", env={"HURRICANE_LIVENESS_PROBE": "/variable"})
+    target.wait_for_status("/variable", 200)
+
+
 @mark.row("flags.prefixed-settings")
 def test_settings_with_the_prefix_are_read_first(serve: Serve) -> None:
     settings = {"HURRICANE_LIVENESS_PROBE": "/prefixed", "LIVENESS_PROBE": "/bare"}
@@ -152,10 +164,24 @@ def test_settings_with_the_prefix_are_read_first(serve: Serve) -> None:
     target.wait_for_status("/prefixed", 200)
 
 
+@mark.old("flags.prefixed-settings")
+def test_settings_with_the_prefix_were_not_read(serve: Serve) -> None:
+    settings = {"HURRICANE_LIVENESS_PROBE": "/prefixed", "LIVENESS_PROBE": "/bare"}
+    target = serve(settings=settings)
+    target.wait_for_status("/bare", 200)
+
+
 @mark.row("flags.booleans")
 def test_a_variable_that_says_false_is_off(serve: Serve) -> None:
     target = serve(env={"HURRICANE_NO_PROBE": "False"}, wait=False)
     target.wait_for_status("/startup", 200)
+
+
+@mark.old("flags.booleans")
+def test_a_variable_that_said_false_was_on(serve: Serve) -> None:
+    target = serve(env={"HURRICANE_NO_PROBE": "False"}, wait=False)
+    target.wait_for_port(target.port)
+    assert not listens(target.probe_port)
 
 
 @mark.row("flags.zero")
@@ -170,6 +196,12 @@ def test_a_wrong_value_is_one_sentence_and_code_2(contract: Contract) -> None:
     assert ended.code == 2
     assert "variable HURRICANE_PORT cannot be 'abc'" in ended.err
     assert "Traceback" not in ended.err
+
+
+@mark.old("flags.wrong-value")
+def test_a_wrong_value_ended_with_code_1(contract: Contract) -> None:
+    env = {"HURRICANE_PORT": "abc", **contract.surroundings(legacy=True)}
+    assert contract.run("manage.py", "serve", env=env).code == 1
 
 
 @mark.row("flags.foreign-settings")
@@ -193,11 +225,12 @@ def test_djangos_debug_reloads_nothing(serve: Serve, tmp_path: Path) -> None:
     def reloads() -> bool:
         # Again and again: the original remembers the time of a file at its first look.
         module.write_text("CHANGED = True")
-        return "Tornado-powered" in target.log()[begun:]
+        said = target.log()[begun:]
+        return "Tornado-powered" in said or "files have changed" in said
 
     # Only time can show that nothing comes: the original looks twice a second.
     with pytest.raises(AssertionError):
-        wait_until(reloads, 10.0 if serve.original else 1.5)
+        wait_until(reloads, 10.0 if serve.original or serve.legacy else 1.5)
     assert target.get("/").status == first == 200
 
 
@@ -214,6 +247,12 @@ def test_commands_are_quoted_as_by_a_shell(serve: Serve) -> None:
     assert target.wait_for_lines("errands", 1) == ["a b"]
 
 
+@mark.old("flags.command-quoted")
+def test_commands_were_split_at_spaces(serve: Serve) -> None:
+    target = serve("--command", "errand 'a b'", wait=False)
+    assert target.wait_for_lines("errands", 1) == ["'a|b'"]
+
+
 @mark.row("flags.command-variable")
 def test_commands_may_come_from_the_environment(serve: Serve) -> None:
     target = serve(env={"HURRICANE_COMMAND": "errand first\nerrand second"}, wait=False)
@@ -224,6 +263,12 @@ def test_commands_may_come_from_the_environment(serve: Serve) -> None:
 def test_words_behind_a_command_are_refused(contract: Contract) -> None:
     words = ["--command", "errand first", "errand second", "--port", "0", "--probe-port", "0"]
     assert contract.run("manage.py", "serve", *words).code == 2
+
+
+@mark.old("flags.command-surplus")
+def test_words_behind_a_command_were_dropped(serve: Serve) -> None:
+    target = serve("--command", "errand first", "errand second")
+    assert target.lines("errands") == ["first"]
 
 
 def failing(contract: Contract, tmp_path: Path, *words: str, **env: str) -> int:
@@ -240,10 +285,18 @@ def test_a_command_that_fails_ends_the_start_with_code_5(
     assert failing(contract, tmp_path, "--command", "errand refuse") == 5
 
 
+@mark.old("flags.command-fails")
+def test_a_command_that_failed_ended_the_start_with_code_0(
+    contract: Contract, tmp_path: Path
+) -> None:
+    env = contract.surroundings(legacy=True)
+    assert failing(contract, tmp_path, "--command", "errand refuse", **env) == 0
+
+
 @mark.row("flags.command-exits")
 def test_a_command_that_exits_ends_the_start_with_code_5(serve: Serve) -> None:
     target = serve("--command", "errand exit 5", wait=False)
-    assert target.wait(target.patience) == 5
+    assert target.wait(target.patience) == (0 if serve.legacy else 5)
 
 
 @mark.row("start.system-checks")
@@ -308,6 +361,39 @@ def test_migrations_of_every_database_are_awaited(serve: Serve, tmp_path: Path) 
     assert [tables(tmp_path / alias) for alias in ("default", "second")] == [2, 2]
 
 
+@mark.old("flags.check-migrations-aliases")
+def test_migrations_of_other_databases_were_awaited(
+    serve: Serve, contract: Contract, tmp_path: Path
+) -> None:
+    engine = "django.db.backends.sqlite3"
+    databases = {
+        alias: {"ENGINE": engine, "NAME": str(tmp_path / alias)} for alias in ("default", "second")
+    }
+    target = serve("--check-migrations-apply", settings={"DATABASES": databases}, wait=False)
+    target.wait_for_status("/startup", 400)
+    target.until(lambda: has_tables(tmp_path / "default"), "the migrations of default")
+    assert target.probe("/startup").response.status == 400
+    signals = {"STAGE_SIGNALS": str(target.signals), **as_settings(DATABASES=databases)}
+    assert contract.run("manage.py", "migrate", "--database", "second", env=signals).code == 0
+    target.wait_for_status("/startup", 200)
+
+
+def has_tables(path: Path) -> bool:
+    """Whether a database has had its migrations."""
+    try:
+        return tables(path) == 2
+    except sqlite3.OperationalError:
+        return False
+
+
+@mark.old("flags.check-migrations-database")
+def test_a_database_that_was_not_there_ended_the_start_with_code_0(
+    contract: Contract, tmp_path: Path
+) -> None:
+    env = {**contract.surroundings(legacy=True), "STAGE_DATABASE": "/nonexistent/db"}
+    assert failing(contract, tmp_path, "--check-migrations", **env) == 0
+
+
 @mark.row("flags.check-migrations-database")
 def test_a_database_that_is_not_there_is_waited_for(serve: Serve, tmp_path: Path) -> None:
     place = tmp_path / "place"
@@ -340,6 +426,17 @@ def test_who_comes_before_the_start_has_finished_is_answered_later(serve: Serve)
     finally:
         target.put("gate-open")
     assert early.response().body == b"hello"
+
+
+@mark.old("start.port-opens-last")
+def test_connections_were_refused_before_the_start_had_finished(serve: Serve) -> None:
+    target = serve("--command", "errand wait gate", wait=False)
+    target.wait_for_lines("gate-entered", 1)
+    refused = not listens(target.port)
+    target.put("gate-open")
+    assert refused
+    target.wait_for_start()
+    assert target.get("/").body == b"hello"
 
 
 @mark.row("start.port-busy")
@@ -389,11 +486,34 @@ def test_probes_are_no_part_of_the_lifetime(serve: Serve) -> None:
     assert [target.probe("/alive").response.status for _ in range(6)] == [200] * 6
 
 
+@mark.old("flags.max-lifetime-probes")
+def test_probes_were_a_part_of_the_lifetime(serve: Serve) -> None:
+    port = str(free_port())
+    flags = ["--port", port, "--probe-port", port, "--max-lifetime", "2"]
+    target = serve(*flags, places=False, wait=False)
+    target.port = target.probe_port = int(port)
+    target.wait_for_status("/alive", 400)
+    target.until(
+        lambda: (
+            target.probe("/startup").response.status == 200
+            and target.probe("/alive").response.status == 400
+        ),
+        "probes to have ended the lifetime",
+    )
+
+
 @mark.row("flags.max-lifetime-without-metrics")
 def test_the_lifetime_ends_also_without_metrics(serve: Serve) -> None:
     target = serve("--max-lifetime", "1", "--no-metrics")
     assert [target.get("/").status for _ in range(2)] == [200, 200]
     target.wait_for_status("/alive", 400)
+
+
+@mark.old("flags.max-lifetime-without-metrics")
+def test_the_lifetime_never_ended_without_metrics(serve: Serve) -> None:
+    target = serve("--max-lifetime", "1", "--no-metrics")
+    assert [target.get("/").status for _ in range(3)] == [200] * 3
+    assert target.probe("/alive").response.status == 200
 
 
 @mark.row("flags.max-memory-suffix")
@@ -431,11 +551,39 @@ def test_workers_are_processes(serve: Serve) -> None:
     target.until(both, "two workers to answer")
 
 
+@mark.old("flags.workers")
+def test_workers_were_threads_of_one_process(serve: Serve) -> None:
+    target = serve.shared("--workers", "2", "--max-body-size", "1000", "--max-buffer-size", "2000")
+    with target.connect() as first, target.connect() as second:
+        first.send(request("GET", "/hold/gate"))
+        target.wait_for_lines("gate-entered", 1)
+        # Beside the one that is held.
+        second.send(request("GET", "/"))
+        pid = second.response().header("Worker-Pid")
+        target.put("gate-open")
+        assert first.response().header("Worker-Pid") == pid
+
+
 @mark.row("limits.body")
 def test_a_body_over_the_limit_is_answered_413(serve: Serve) -> None:
     target = serve.shared("--max-body-size", "1000", "--max-buffer-size", "2000")
     head = request("POST", "/echo", "Content-Length: 1001")
     assert target.refused(head) == 413
+
+
+@mark.old("limits.body")
+def test_a_body_over_the_limit_was_a_bad_request(serve: Serve) -> None:
+    target = serve.shared("--workers", "2", "--max-body-size", "1000", "--max-buffer-size", "2000")
+    head = request("POST", "/echo", "Content-Length: 1001")
+    with target.connect(timeout=5.0) as connection:
+        connection.send(head)
+        assert connection.response().status == 400
+
+
+@mark.old("limits.buffer")
+def test_a_head_over_the_buffer_was_not_answered(serve: Serve) -> None:
+    target = serve.shared("--workers", "2", "--max-body-size", "1000", "--max-buffer-size", "2000")
+    assert target.unanswered(request("GET", "/", f"X-A: {'a' * 4000}"))
 
 
 @mark.row("limits.body-within")

@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -129,6 +129,11 @@ def test_probes_take_head(serve: Serve) -> None:
     assert [ask(serve.shared(), "HEAD", path).status for path in PROBES] == [200] * 3
 
 
+@mark.old("probes.head")
+def test_probes_took_no_head(serve: Serve) -> None:
+    assert [ask(serve.shared(), "HEAD", path).status for path in PROBES] == [405] * 3
+
+
 @mark.row("probes.other-methods")
 @mark.parametrize("method", ["PUT", "OPTIONS", "DELETE"])
 def test_probes_take_no_other_method(serve: Serve, method: str) -> None:
@@ -158,6 +163,11 @@ def test_probes_announce_their_length(serve: Serve) -> None:
 @mark.row("probes.cache-control")
 def test_probes_are_not_to_be_kept_by_caches(serve: Serve) -> None:
     assert "no-store" in (serve.shared().probe("/alive").response.header("Cache-Control") or "")
+
+
+@mark.old("probes.cache-control")
+def test_caches_were_told_nothing(serve: Serve) -> None:
+    assert serve.shared().probe("/alive").response.header("Cache-Control") is None
 
 
 @mark.row("probes.content-type")
@@ -204,6 +214,14 @@ def test_the_check_that_fails_is_logged(serve: Serve) -> None:
     with told(serve.shared(), "readiness-fails") as target:
         target.wait_for_status("/ready", 500)
         target.wait_for_text("told to fail")
+
+
+@mark.old("probes.check-logged")
+def test_the_check_that_fails_was_not_logged(serve: Serve) -> None:
+    target = serve.shared()
+    with told(target, "readiness-fails"):
+        target.wait_for_status("/ready", 500)
+    assert not target.lines_with("told to fail")
 
 
 @mark.row("probes.check-debug")
@@ -295,6 +313,17 @@ def test_a_database_that_dies_later_is_noticed(serve: Serve, tmp_path: Path) -> 
     target.wait_for_status("/ready", 500)
 
 
+@mark.old("probes.database-dies")
+def test_a_database_that_died_later_was_not_noticed(serve: Serve, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    sqlite3.connect(place / "db").close()
+    target = serve(settings={"DATABASES": {"default": sqlite(place / "db")}})
+    target.wait_for_ready()
+    place.rename(tmp_path / "lost")
+    assert [target.probe("/ready").response.status for _ in range(3)] == [200] * 3
+
+
 @mark.row("probes.database-aliases")
 def test_every_database_is_looked_at(serve: Serve, tmp_path: Path) -> None:
     databases = {"default": sqlite(tmp_path / "db"), "second": sqlite(Path("/nonexistent/db"))}
@@ -302,11 +331,24 @@ def test_every_database_is_looked_at(serve: Serve, tmp_path: Path) -> None:
     assert '"second"' in target.wait_for_status("/ready", 500).text
 
 
+@mark.old("probes.database-aliases")
+def test_only_the_default_database_was_looked_at(serve: Serve, tmp_path: Path) -> None:
+    databases = {"default": sqlite(tmp_path / "db"), "second": sqlite(Path("/nonexistent/db"))}
+    target = serve(settings={"DATABASES": databases})
+    assert target.probe("/ready").response.status == 200
+
+
 @mark.row("probes.no-databases")
 def test_a_project_without_databases_is_ready(serve: Serve) -> None:
     target = serve(settings={"DATABASES": {"default": {}}})
     target.wait_for_ready()
     assert target.probe("/alive").response.status == 200
+
+
+@mark.old("probes.no-databases")
+def test_a_project_without_databases_was_never_ready(serve: Serve) -> None:
+    target = serve(settings={"DATABASES": {"default": {}}})
+    assert [target.probe(path).response.status for path in ("/ready", "/alive")] == [500] * 2
 
 
 @mark.row("probes.other-exception")
@@ -380,6 +422,27 @@ def test_idle_connections_are_no_requests(serve: Serve) -> None:
     assert target.probe("/ready").response.status == 200
 
 
+@mark.old("probes.queue-counts-requests")
+def test_a_request_was_counted_more_than_once(serve: Serve) -> None:
+    target = serve("--req-queue-len", "6", env={"HURRICANE_THREADS": "8"})
+    target.wait_for_ready()
+    for count in range(5):
+        target.connect().send(request("GET", "/hold/gate"))
+        target.wait_for_lines("gate-entered", count + 1)
+    target.wait_for_status("/ready", 400)
+    target.put("gate-open")
+
+
+@mark.old("probes.queue-idle-connections")
+def test_idle_connections_were_counted_as_requests(serve: Serve) -> None:
+    target = serve.shared()
+    with ExitStack() as idle:
+        connections = [idle.enter_context(target.connect()) for _ in range(20)]
+        assert [connection.get("/").status for connection in connections] == [200] * 20
+        target.wait_for_status("/ready", 400)
+    target.wait_for_ready()
+
+
 @mark.row("probes.tag-hurricane")
 def test_the_documented_tag_decides_readiness(serve: Serve) -> None:
     with told(serve.shared(), "documented-fails") as target:
@@ -421,3 +484,13 @@ def test_a_probe_runs_no_check(serve: Serve) -> None:
     target.wait_for_ready()
     target.put("readiness-fails")
     assert [target.probe("/ready").response.status for _ in range(3)] == [200] * 3
+
+
+@mark.old("probes.checks-in-background")
+def test_a_probe_ran_its_checks(serve: Serve) -> None:
+    target = serve.shared()
+    for path, check in (("/ready", "readiness-fails"), ("/alive", "liveness-fails")):
+        target.put(check)
+        assert target.probe(path).response.status == 500
+        target.remove(check)
+        assert target.probe(path).response.status == 200

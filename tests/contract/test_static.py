@@ -63,6 +63,11 @@ def test_a_text_file_names_its_charset(files: Target) -> None:
     assert media == "text/css; charset=utf-8"
 
 
+@mark.old("static.charset")
+def test_a_text_file_named_no_charset(files: Target) -> None:
+    assert files.get("/static/shop/a.css").header("Content-Type") == "text/css"
+
+
 @mark.row("static.media")
 def test_uploads_are_served(files: Target) -> None:
     assert files.get("/media/cover.txt").body == b"a cover"
@@ -133,6 +138,13 @@ def test_a_root_that_is_not_set_ends_the_start(serve: Serve) -> None:
     target = serve("--static", settings={"STATIC_URL": "/static/", "STATIC_ROOT": None}, wait=False)
     assert target.wait(target.patience) != 0
     assert "STATIC_ROOT" in target.log()
+
+
+@mark.old("static.no-root")
+def test_without_a_root_each_file_was_an_error(serve: Serve) -> None:
+    target = serve("--static", settings={"STATIC_URL": "/static/", "STATIC_ROOT": None})
+    assert target.get("/static/a.css").status == 500
+    assert target.get("/").body == b"hello"
 
 
 @mark.row("static.no-url")

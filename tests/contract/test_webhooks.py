@@ -79,6 +79,30 @@ def test_a_change_is_told_although_nobody_probes(serve: Serve) -> None:
         target.until(lambda: ("readiness", "succeeded") in receiver.told(), "the first success")
 
 
+@mark.old("webhooks.unasked")
+def test_only_a_change_that_a_probe_saw_was_told(serve: Serve) -> None:
+    with Receiver() as receiver:
+        target = start(serve, receiver)
+        target.wait_for_status("/startup", 200)
+        target.wait_for_status("/alive", 200)
+        target.until(lambda: ("liveness", "succeeded") in receiver.told(), "the first success")
+        target.put("liveness-fails")
+        target.wait_for_status("/alive", 500)
+        target.until(lambda: ("liveness", "failed") in receiver.told(), "the failure")
+        assert "readiness" not in {kind for kind, _ in receiver.told()}
+
+
+@mark.old("webhooks.traceback")
+def test_why_a_probe_failed_was_not_told(serve: Serve) -> None:
+    with Receiver() as receiver:
+        target = start(serve, receiver)
+        target.put("readiness-fails")
+        target.wait_for_status("/ready", 500)
+        target.until(lambda: ("readiness", "failed") in receiver.told(), "the failure")
+        told = next(hook for hook in receiver.received if hook["status"] == "failed")
+        assert "traceback" not in told
+
+
 @mark.row("webhooks.traceback")
 def test_why_a_probe_fails_is_told(serve: Serve) -> None:
     with Receiver() as receiver:
@@ -96,6 +120,28 @@ def test_what_the_receiver_could_not_take_is_sent_again(serve: Serve) -> None:
         target = start(serve, receiver)
         told = ("startup", "succeeded")
         target.until(lambda: receiver.told().count(told) == 2, "the second attempt")
+
+
+@mark.old("webhooks.retries")
+def test_what_the_receiver_could_not_take_was_not_sent_again(serve: Serve) -> None:
+    with Receiver(503) as receiver:
+        target = start(serve, receiver)
+        target.wait_for_status("/alive", 200)
+        target.until(lambda: ("liveness", "succeeded") in receiver.told(), "the next one")
+        target.put("liveness-fails")
+        target.wait_for_status("/alive", 500)
+        target.until(lambda: ("liveness", "failed") in receiver.told(), "the last one")
+        assert len(receiver.told()) == len(set(receiver.told()))
+
+
+@mark.old("webhooks.stop")
+def test_a_stop_was_not_told(serve: Serve) -> None:
+    with Receiver() as receiver:
+        target = start(serve, receiver)
+        first(target, receiver, "startup")
+        target.terminate()
+        assert target.wait(target.patience) == 0
+        assert {kind for kind, _ in receiver.told()} == {"startup"}
 
 
 @mark.row("webhooks.stop")
@@ -125,6 +171,20 @@ def test_a_database_that_is_waited_for_is_no_failure(serve: Serve, tmp_path: Pat
         target.wait_for_status("/startup", 200)
         receiver.wait_for(1)
         assert receiver.told()[0] == ("startup", "succeeded")
+
+
+@mark.old("webhooks.database")
+def test_a_database_that_was_not_there_was_a_warning(serve: Serve) -> None:
+    lost = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/nonexistent/db"}
+    with Receiver() as receiver:
+        target = serve(
+            "--webhook-url",
+            receiver.url,
+            "--check-migrations",
+            settings={"DATABASES": {"default": lost}},
+            wait=False,
+        )
+        assert first(target, receiver, "startup")["status"] == "warning"
 
 
 @mark.row("webhooks.port-busy")

@@ -16,6 +16,9 @@ use hurricane_scoreboard::{
     CHECKS_MAX, CheckCell, CheckReading, CheckStatus, Monotonic, Phase, Purpose, Scoreboard,
 };
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
 use crate::error::ControlError;
 use crate::health::{Change, Changes, HealthLog};
 use crate::thread::spawn;
@@ -76,6 +79,7 @@ pub(crate) struct Runner {
 
 enum Event {
     Ended(Run),
+    Asked(Purpose, oneshot::Sender<()>),
     Stop,
 }
 
@@ -87,11 +91,13 @@ struct Run {
 }
 
 impl Runner {
-    /// Takes the cells in order of registration and starts the first run of every check.
+    /// Takes the cells in order of registration and starts the first run of every check, unless
+    /// checks run only when somebody `asks`.
     pub(crate) fn start(
         checks: Vec<Check>,
         board: &Scoreboard,
         health: &HealthLog,
+        asks: bool,
     ) -> Result<Self, ControlError> {
         if checks.len() > CHECKS_MAX {
             return Err(ControlError::TooManyChecks { count: checks.len() });
@@ -104,13 +110,54 @@ impl Runner {
             let is_its =
                 |last: &&CheckReading| last.name == check.name && last.purpose == check.purpose;
             let last = earlier.iter().find(is_its);
-            tracks.push(Track::start(index, check, last, board, events.clone())?);
+            let mut track = Track::start(index, check, last, board, events.clone())?;
+            if asks {
+                track.state = TrackState::Waiting { due: Instant::now() + track.interval };
+            }
+            tracks.push(track);
         }
         (tracks.len()..earlier.len()).filter_map(|i| board.check(i)).for_each(CheckCell::vacate);
         board.control().set_has_checks();
         let (board, changes) = (board.clone(), health.changes());
         spawn("checks".into(), move || keep_time(tracks, &board, &ended, &changes))?;
         Ok(Self { events })
+    }
+}
+
+/// Has checks run for whoever asks, instead of every now and then.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    events: Sender<Event>,
+    /// What the longest check may take.
+    within: Duration,
+}
+
+/// What the runner may need to say that a check takes too long.
+const ASKER_MARGIN: Duration = Duration::from_secs(1);
+
+impl Asker {
+    /// Returns when every check of that purpose has ended, or takes too long. Those who ask at the
+    /// same time share a run.
+    pub(crate) async fn ask(&self, purpose: Purpose) {
+        let (tell, told) = oneshot::channel();
+        if self.events.send(Event::Asked(purpose, tell)).is_ok() {
+            let _ = timeout(self.within, told).await;
+        }
+    }
+}
+
+/// Somebody who has asked for results.
+struct Waiting {
+    /// Checks that have not ended since.
+    indexes: Vec<usize>,
+    /// Told, or dropped, when there are none.
+    _tell: oneshot::Sender<()>,
+}
+
+impl Runner {
+    /// The way to ask for results.
+    pub(crate) fn asker(&self, within: Duration) -> Asker {
+        Asker { events: self.events.clone(), within: within + ASKER_MARGIN }
     }
 }
 
@@ -128,6 +175,7 @@ fn keep_time(
     ended: &Receiver<Event>,
     changes: &Changes,
 ) {
+    let mut waiting: Vec<Waiting> = Vec::new();
     loop {
         let now = Instant::now();
         let wait = if board.server().phase() == Phase::Preparing {
@@ -137,13 +185,23 @@ fn keep_time(
             let next = next.min();
             next.map_or(IDLE_WAIT, |next| next.saturating_duration_since(Instant::now()))
         };
+        for one in &mut waiting {
+            one.indexes.retain(|index| tracks.get(*index).is_some_and(Track::is_awaited));
+        }
+        waiting.retain(|one| !one.indexes.is_empty());
         match ended.recv_timeout(wait) {
             Ok(Event::Ended(run)) => {
                 if let Some(track) = tracks.get_mut(run.index) {
                     track.end(run, Instant::now(), board, changes);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Event::Asked(purpose, tell)) if board.server().phase() != Phase::Preparing => {
+                let asked = tracks.iter_mut().filter(|track| track.purpose == purpose);
+                let indexes = asked.filter_map(|track| track.ask(Instant::now())).collect();
+                waiting.push(Waiting { indexes, _tell: tell });
+            }
+            // Who asks too early hears at once that the start has not finished.
+            Ok(Event::Asked(..)) | Err(RecvTimeoutError::Timeout) => {}
             Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         }
     }
@@ -153,12 +211,15 @@ fn keep_time(
 struct Track {
     index: usize,
     name: String,
+    purpose: Purpose,
     interval: Duration,
     timeout: Duration,
     /// Starts a run. Dropping it ends the check's thread, now or after its run.
     go: SyncSender<()>,
     state: TrackState,
     last: CheckStatus,
+    /// Somebody waits for the result of its next run, or of the one that is under way.
+    is_asked: bool,
 }
 
 enum TrackState {
@@ -192,7 +253,24 @@ impl Track {
         spawn(format!("check-{index}"), move || run_on_demand(index, &*run, &gone, &events))?;
         let state = TrackState::Waiting { due: Instant::now() };
         let last = last.map_or(CheckStatus::Pending, |last| last.status);
-        Ok(Self { index, name: check.name, interval, timeout, go, state, last })
+        let (name, purpose) = (check.name, check.purpose);
+        Ok(Self { index, name, purpose, interval, timeout, go, state, last, is_asked: false })
+    }
+
+    /// Somebody wants to know: a run begins, unless one is under way. Returns the index if its end
+    /// is worth waiting for.
+    fn ask(&mut self, now: Instant) -> Option<usize> {
+        match &mut self.state {
+            TrackState::Waiting { due } => *due = now,
+            TrackState::Running { overdue: false, .. } => {}
+            TrackState::Running { overdue: true, .. } | TrackState::Lost => return None,
+        }
+        self.is_asked = true;
+        Some(self.index)
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.is_asked
     }
 
     /// Does what is due at `now` and returns the moment of the next thing; `None` when only the
@@ -248,6 +326,7 @@ impl Track {
         board: &Scoreboard,
         changes: &Changes,
     ) {
+        self.is_asked = false;
         if let Some(cell) = board.check(self.index) {
             cell.record(status, message, Monotonic::now(), took);
         }
@@ -316,7 +395,7 @@ mod tests {
     fn start_on(checks: Vec<Check>, board: &Scoreboard) -> Runner {
         let limits = VerdictLimits::OF_TESTS;
         let health = HealthLog::start(board.clone(), limits).unwrap();
-        Runner::start(checks, board, &health).unwrap()
+        Runner::start(checks, board, &health, false).unwrap()
     }
 
     /// Waits for a result. Its words too: a reader that meets a preempted writer gets none.
@@ -489,7 +568,7 @@ mod tests {
         let (changes, limits) = (mpsc::channel().1, VerdictLimits::OF_TESTS);
         let health = HealthLog::start(board.clone(), limits).unwrap();
         let checks = vec![scripted(changes); CHECKS_MAX + 1];
-        let refused = Runner::start(checks, &board, &health);
+        let refused = Runner::start(checks, &board, &health, false);
         assert!(matches!(refused, Err(ControlError::TooManyChecks { count: 129 })));
     }
 }

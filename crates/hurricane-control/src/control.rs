@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hurricane_http::Answered;
 use hurricane_scoreboard::Scoreboard;
@@ -45,6 +46,9 @@ pub struct ControlOptions {
     pub logged: Option<Logged>,
 }
 
+/// How often checks run that probes have run.
+const SELDOM: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Takes what was answered, for the access log.
 pub type Logged = Arc<dyn Fn(&Answered<'_>) + Send + Sync>;
 
@@ -63,14 +67,22 @@ pub fn run(
 ) -> Result<(), ControlError> {
     let ControlOptions { listeners, paths, limits, checks, page, server, logged, .. } = options;
     let (webhook, own_webhooks) = (options.webhook, options.own_webhooks);
+    let asks = limits.manners.asks_checks && !listeners.is_empty();
+    let longest = checks.iter().map(|check| check.timeout).max().unwrap_or_default();
+    let interval = |check: &Check| if asks { SELDOM } else { check.interval };
+    let checks = checks.into_iter().map(|check| Check { interval: interval(&check), ..check });
     // Both end when they go out of scope; the log after the checks, which report to it.
     let health = HealthLog::start(board.clone(), limits.clone())?;
-    let _runner = Runner::start(checks, &board, &health)?;
+    let runner = Runner::start(checks.collect(), &board, &health, asks)?;
+    let asker = asks.then(|| runner.asker(longest));
     let newsroom = (webhook.is_some() || own_webhooks.is_some())
-        .then(|| Newsroom::start(webhook, own_webhooks, limits.clone(), &board))
+        .then(|| {
+            Newsroom::start(webhook, own_webhooks, limits.clone(), &board, !listeners.is_empty())
+        })
         .transpose()?;
     let page = MetricsPage::start(page, &board)?;
-    let desk = Desk { paths, limits, server, board, page, logged };
+    let probed = newsroom.as_ref().and_then(Newsroom::probed);
+    let desk = Desk { paths, limits, server, board, page, logged, asker, probed };
     let ended = on_runtime(serve(listeners, desk, orders))?;
     if let (Some(newsroom), End::Server) = (newsroom, ended?) {
         newsroom.end();

@@ -1,7 +1,7 @@
 //! Sends webhooks in order, on a thread of its own, so that nothing waits for their receiver.
 //!
 //! Invariants:
-//! - Each is tried `ATTEMPTS_MAX` times, and an attempt takes `ATTEMPT_TIME_MAX`: a receiver that is
+//! - Each is tried `attempts_max` times, and an attempt takes `ATTEMPT_TIME_MAX`: a receiver that is
 //!   gone costs a thread and some kilobytes.
 //! - Once it is told to end, it goes on for no longer than it is given.
 
@@ -14,7 +14,6 @@ use crate::outbound::Outbound;
 use crate::thread::spawn;
 use crate::webhook::{ATTEMPT_TIME_MAX, Webhook, WebhookOptions, log_initiated, log_unsent};
 
-const ATTEMPTS_MAX: u32 = 5;
 /// Before the second attempt; twice as long before each further one.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 
@@ -64,7 +63,7 @@ impl Courier {
     /// Tries until it is taken; returns the receiver's last status code.
     fn deliver(&self, webhook: &Webhook, options: &WebhookOptions) -> Option<u16> {
         let mut answer = None;
-        for attempt in 0..ATTEMPTS_MAX {
+        for attempt in 0..options.attempts_max {
             let left = self.0.left();
             if left.is_some_and(|left| left.is_zero()) {
                 break;
@@ -81,7 +80,7 @@ impl Courier {
                     }
                 }
             }
-            if attempt + 1 < ATTEMPTS_MAX {
+            if attempt + 1 < options.attempts_max {
                 self.0.pause(PAUSE_FIRST * 2_u32.pow(attempt));
             }
         }

@@ -12,6 +12,7 @@ use hurricane_scoreboard::{CheckStatus, Monotonic, Scoreboard};
 
 use crate::error::ControlError;
 use crate::host;
+use crate::manners::Manners;
 use crate::thread::spawn;
 use crate::verdict::{self, Snapshot, Subject, Verdict, VerdictLimits};
 
@@ -59,12 +60,14 @@ impl HealthLog {
 }
 
 fn keep(board: &Scoreboard, limits: &VerdictLimits, changes: &Receiver<Change>) {
-    let (mut readiness, mut liveness) = (Watch::new("readiness"), Watch::new("liveness"));
+    let (mut readiness, mut liveness) =
+        (Watch::new("readiness", limits.manners), Watch::new("liveness", limits.manners));
     let mut due = Instant::now();
     let (root, mut looks) = (Root::host(), 0_u64);
     loop {
         match changes.recv_timeout(due.saturating_duration_since(Instant::now())) {
-            Ok(change) => change.log(),
+            Ok(change) if limits.manners.logs_checks => change.log(),
+            Ok(_) => {}
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 due = Instant::now() + PERIOD;
@@ -98,11 +101,14 @@ struct Watch {
     probe: &'static str,
     /// What fails it; numbers may change without being news. Starting is no news at the start.
     subjects: Vec<Subject>,
+    /// Whether it is news that a check fails.
+    logs_checks: bool,
 }
 
 impl Watch {
-    fn new(probe: &'static str) -> Self {
-        Self { probe, subjects: vec![Subject::Startup] }
+    fn new(probe: &'static str, manners: &Manners) -> Self {
+        let logs_checks = manners.logs_checks;
+        Self { probe, subjects: vec![Subject::Startup], logs_checks }
     }
 
     /// Logs the verdict if it fails for other reasons than before. Returns whether it did.
@@ -119,7 +125,12 @@ impl Watch {
         }
         let probe = self.probe;
         let expected = |subject: &Subject| matches!(subject, Subject::Startup | Subject::Phase);
-        if verdict.passes() {
+        let is_of_checks = |subjects: &[Subject]| {
+            subjects.iter().any(|subject| matches!(subject, Subject::Check(_)))
+        };
+        if !self.logs_checks && (is_of_checks(&subjects) || is_of_checks(&self.subjects)) {
+            // Neither that they fail nor that they do not any more.
+        } else if verdict.passes() {
             tracing::info!(probe, "probe succeeds");
         } else if subjects.iter().all(expected) {
             tracing::info!(probe, reasons = %verdict.body().replace('\n', "; "), "probe fails");
@@ -144,7 +155,7 @@ mod tests {
     fn a_change_is_news_once_and_the_start_is_none() {
         let limits = VerdictLimits::OF_TESTS;
         let board = Scoreboard::new(1).unwrap();
-        let mut watch = Watch::new("readiness");
+        let mut watch = Watch::new("readiness", &Manners::OURS);
         let mut look = |now| {
             let snapshot = Snapshot::take(&board, now);
             watch.look(&verdict::readiness(&snapshot, &limits))

@@ -17,7 +17,8 @@
 //!
 //! Invariants:
 //! - An answer is computed from the scoreboard alone: it waits for no check, no worker, no lock
-//!   and no database. `/metrics` alone waits for the project's interpreter, and nobody for it.
+//!   and no database. `/metrics` alone waits for the project's interpreter, and nobody for it. Where
+//!   [`Manners`] say so a probe waits for its checks, for a bounded time, and nobody for it.
 //! - `/alive` sees only liveness checks: a lost database must not restart the pod.
 //! - Nothing that a peer sends can panic or outgrow `listener`'s limits.
 
@@ -32,10 +33,12 @@ mod error;
 mod health;
 mod host;
 mod listener;
+mod manners;
 mod metrics;
 mod news;
 mod outbound;
 mod page;
+mod patterns;
 mod route;
 mod status;
 mod thread;
@@ -49,8 +52,10 @@ pub use control::{ControlOptions, Logged, run};
 pub use correspondent::{OwnWebhooks, Tell};
 pub use error::ControlError;
 pub use hurricane_scoreboard::{Purpose, WebhookKind, WebhookStatus};
+pub use manners::Manners;
 pub use page::{PageOptions, ProjectMetrics, scrape};
+pub use patterns::{PatternError, Patterns};
 pub use route::{ProbePaths, answer};
 pub use traffic::TrafficInfo;
 pub use verdict::{DrainReadiness, DrainReadinessError, VerdictLimits, Wording};
-pub use webhook::{WebhookOptions, WebhookUrl, WebhookUrlError, send_failed_start};
+pub use webhook::{ATTEMPTS_MAX, WebhookOptions, WebhookUrl, WebhookUrlError, send_failed_start};

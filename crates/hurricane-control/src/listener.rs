@@ -11,26 +11,31 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hurricane_http::{
-    Answered, BodyLength, Head, HeadEncoder, HttpDate, Limits, RequestFacts, Response,
+    Answered, BodyLength, Dialect, Head, HeadEncoder, HttpDate, Limits, RequestFacts, Response,
     ResponseBody, ResponseError, TransferFraming, Version,
 };
-use hurricane_scoreboard::Scoreboard;
+use hurricane_scoreboard::{Purpose, Scoreboard};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::checks::Asker;
 use crate::control::Logged;
+use crate::news::Probed;
 use crate::page::MetricsPage;
 use crate::route::{self, ProbePaths};
 use crate::verdict::VerdictLimits;
 
 /// From accepting to the last written byte.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a peer has for taking an answer that checks have delayed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long we read on after our FIN, so that unread bytes do not reset the answer away.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 64 * 1024;
@@ -52,15 +57,33 @@ pub(crate) struct Desk {
     pub(crate) board: Scoreboard,
     pub(crate) logged: Option<Logged>,
     pub(crate) page: MetricsPage,
+    /// Has checks run for a probe, where that is wanted.
+    pub(crate) asker: Option<Asker>,
+    /// Who is told which probes were asked, where somebody wants to know.
+    pub(crate) probed: Option<Arc<Probed>>,
 }
 
 impl Desk {
+    /// Does what a probe does besides telling what is known.
+    async fn asked(&self, purpose: Purpose) {
+        let has_started = !self.board.server().startup_finished().is_never();
+        if let Some(asker) = self.asker.as_ref().filter(|_| has_started) {
+            asker.ask(purpose).await;
+        }
+        if let Some(probed) = &self.probed {
+            probed.note(purpose);
+        }
+    }
+
     /// `None`: nothing is there.
     async fn answer(&self, head: &Head) -> Option<Response> {
         if !self.paths.is_metrics(head.path()) {
+            if let Some(purpose) = self.paths.purpose(head.path()) {
+                self.asked(purpose).await;
+            }
             return route::answer(head, &self.paths, &self.limits, &self.server, &self.board);
         }
-        match route::refuse(head) {
+        match route::refuse(head, self.limits.manners) {
             Some(refusal) => Some(refusal),
             None => Some(self.page.respond(&self.limits, &self.server, &self.board).await),
         }
@@ -190,12 +213,16 @@ impl Drop for Leaving {
 
 /// One connection: reads a head, answers it, closes.
 async fn converse(mut stream: TcpStream, desk: &Desk) -> io::Result<()> {
-    let deadline = Instant::now() + CONNECTION_TIMEOUT;
+    let mut deadline = Instant::now() + CONNECTION_TIMEOUT;
     let mut input = Vec::with_capacity(1024);
     let mut asked = None;
     let (response, facts) = match timeout_at(deadline, read_head(&mut stream, &mut input)).await {
         Ok(Ok(Asked::Request(head))) => {
             let answer = desk.answer(&head).await;
+            if desk.asker.is_some() {
+                // The wait for checks was not the peer's.
+                deadline = deadline.max(Instant::now() + WRITE_TIMEOUT);
+            }
             let response = answer.unwrap_or_else(|| Response::text("not found").with_status(404));
             let path = String::from_utf8_lossy(head.path());
             tracing::debug!(method = head.method(), %path, status = response.status, "probe");
@@ -227,8 +254,13 @@ async fn converse(mut stream: TcpStream, desk: &Desk) -> io::Result<()> {
     close(stream).await
 }
 
-const REFUSED: RequestFacts<'static> =
-    RequestFacts { version: Version::Http11, is_head: false, keep_alive: false, id: None };
+const REFUSED: RequestFacts<'static> = RequestFacts {
+    version: Version::Http11,
+    is_head: false,
+    keep_alive: false,
+    id: None,
+    dialect: &Dialect::OURS,
+};
 
 /// What a peer wants.
 enum Asked {

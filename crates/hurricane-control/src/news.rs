@@ -5,14 +5,17 @@
 //!   not ready *yet* is no news.
 //! - A control process that takes over knows what was told last, and tells what is different.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WebhookKind, WebhookStatus};
+use hurricane_scoreboard::{Monotonic, Phase, Purpose, Scoreboard, WebhookKind, WebhookStatus};
 
 use crate::correspondent::{Correspondent, OwnWebhooks};
 use crate::courier::Courier;
 use crate::error::ControlError;
+use crate::manners::Manners;
 use crate::thread::spawn;
 use crate::verdict::{self, Snapshot, Verdict, VerdictLimits};
 use crate::webhook::{Webhook, WebhookOptions};
@@ -31,6 +34,32 @@ pub(crate) struct Newsroom {
     end: Sender<SyncSender<()>>,
     readers: Readers,
     board: Scoreboard,
+    probed: Option<Arc<Probed>>,
+}
+
+/// Which probes were asked since the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Probed {
+    liveness: AtomicBool,
+    readiness: AtomicBool,
+}
+
+impl Probed {
+    pub(crate) fn note(&self, purpose: Purpose) {
+        self.of(purpose).store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked since this was asked last.
+    fn take(&self, purpose: Purpose) -> bool {
+        self.of(purpose).swap(false, Ordering::Relaxed)
+    }
+
+    fn of(&self, purpose: Purpose) -> &AtomicBool {
+        match purpose {
+            Purpose::Liveness => &self.liveness,
+            Purpose::Readiness => &self.readiness,
+        }
+    }
 }
 
 /// Who is told.
@@ -65,7 +94,11 @@ impl Newsroom {
         own: Option<OwnWebhooks>,
         limits: VerdictLimits,
         board: &Scoreboard,
+        has_listener: bool,
     ) -> Result<Self, ControlError> {
+        // Where workers answer probes, nobody here knows of them.
+        let waits = has_listener && !limits.manners.looks_unasked;
+        let probed = waits.then(Arc::<Probed>::default);
         let courier = options.map(|options| Courier::start(options, board.clone())).transpose()?;
         let own = own
             .map(|own| Correspondent::start(own, board.clone(), courier.is_none()))
@@ -73,8 +106,14 @@ impl Newsroom {
         let readers = Readers { courier, correspondent: own };
         let (end, told) = mpsc::channel();
         let (seen, desk) = (board.clone(), readers.clone());
-        spawn("webhooks".into(), move || observe(&seen, &limits, &desk, &told))?;
-        Ok(Self { end, readers, board: board.clone() })
+        let asked = probed.clone();
+        spawn("webhooks".into(), move || observe(&seen, &limits, &desk, &told, asked.as_deref()))?;
+        Ok(Self { end, readers, board: board.clone(), probed })
+    }
+
+    /// Who wants to know of probes that are asked.
+    pub(crate) fn probed(&self) -> Option<Arc<Probed>> {
+        self.probed.clone()
     }
 
     /// Tells that the server has stopped, and sends what is left.
@@ -98,6 +137,7 @@ fn observe(
     limits: &VerdictLimits,
     readers: &Readers,
     told: &Receiver<SyncSender<()>>,
+    probed: Option<&Probed>,
 ) {
     let mut news = News::after(board);
     loop {
@@ -106,8 +146,8 @@ fn observe(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let mut found = news.look(&Snapshot::take(board, Monotonic::now()), limits);
-        if ended.is_some() {
+        let mut found = news.look(&Snapshot::take(board, Monotonic::now()), limits, probed);
+        if ended.is_some() && limits.manners.tells_more {
             found.extend(farewell(board));
         }
         for webhook in found {
@@ -161,14 +201,23 @@ impl News {
     }
 
     /// What is to be told now, in this order.
-    fn look(&mut self, snapshot: &Snapshot, limits: &VerdictLimits) -> Vec<Webhook> {
-        let mut found = Vec::new();
+    fn look(
+        &mut self,
+        snapshot: &Snapshot,
+        limits: &VerdictLimits,
+        probed: Option<&Probed>,
+    ) -> Vec<Webhook> {
+        let (mut found, manners) = (Vec::new(), limits.manners);
         let startup = verdict::startup(snapshot);
         if let Some(failure) = &snapshot.failure {
-            if self.startup != Some(WebhookStatus::Failed) {
-                self.startup = Some(WebhookStatus::Failed);
+            let status = match snapshot.failure_is_warning {
+                true => WebhookStatus::Warning,
+                false => WebhookStatus::Failed,
+            };
+            if self.startup != Some(status) {
+                self.startup = Some(status);
                 let why = Some(failure.clone());
-                found.push(Webhook::new(WebhookKind::Startup, WebhookStatus::Failed, why));
+                found.push(Webhook::new(WebhookKind::Startup, status, why));
             }
             return found;
         }
@@ -177,20 +226,27 @@ impl News {
                 self.startup = Some(WebhookStatus::Succeeded);
                 found.push(Webhook::new(WebhookKind::Startup, WebhookStatus::Succeeded, None));
             }
-        } else if self.startup.is_none() && snapshot.uptime() >= STARTUP_WARNING {
+        } else if self.startup.is_none()
+            && snapshot.uptime() >= STARTUP_WARNING
+            && manners.tells_more
+        {
             self.startup = Some(WebhookStatus::Warning);
             let why = Some(startup.body().into_owned());
             found.push(Webhook::new(WebhookKind::Startup, WebhookStatus::Warning, why));
         }
-        if matches!(snapshot.phase, Phase::Draining | Phase::Stopping) && self.drain.is_none() {
+        let drains = matches!(snapshot.phase, Phase::Draining | Phase::Stopping);
+        if drains && self.drain.is_none() && manners.tells_more {
             self.drain = Some(WebhookStatus::Succeeded);
             found.push(Webhook::new(WebhookKind::Drain, WebhookStatus::Succeeded, None));
         }
-        if startup.passes() {
+        let is_seen = |purpose| probed.is_none_or(|probed| probed.take(purpose));
+        if startup.passes() && is_seen(Purpose::Liveness) {
             let liveness = verdict::liveness(snapshot, limits);
-            found.extend(change(&mut self.liveness, WebhookKind::Liveness, &liveness));
+            found.extend(change(&mut self.liveness, WebhookKind::Liveness, &liveness, manners));
+        }
+        if startup.passes() && is_seen(Purpose::Readiness) {
             let readiness = verdict::readiness(snapshot, limits);
-            found.extend(change(&mut self.readiness, WebhookKind::Readiness, &readiness));
+            found.extend(change(&mut self.readiness, WebhookKind::Readiness, &readiness, manners));
         }
         found
     }
@@ -200,6 +256,7 @@ fn change(
     last: &mut Option<WebhookStatus>,
     kind: WebhookKind,
     verdict: &Verdict,
+    manners: &Manners,
 ) -> Option<Webhook> {
     let status = match verdict.status() {
         200 => WebhookStatus::Succeeded,
@@ -209,14 +266,13 @@ fn change(
     if last.replace(status) == Some(status) {
         return None;
     }
-    let why = (!verdict.passes()).then(|| verdict.body().into_owned());
+    let why = (!verdict.passes() && manners.says_why).then(|| verdict.body().into_owned());
     Some(Webhook::new(kind, status, why))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Purpose;
     use hurricane_scoreboard::{CheckStatus, WebhookEnd, WorkerState};
 
     const LIMITS: VerdictLimits = VerdictLimits::OF_TESTS;
@@ -241,7 +297,7 @@ mod tests {
     }
 
     fn said(news: &mut News, board: &Scoreboard, now: u64) -> Vec<String> {
-        let found = news.look(&Snapshot::take(board, at(now)), &LIMITS);
+        let found = news.look(&Snapshot::take(board, at(now)), &LIMITS, None);
         let text = |webhook: &Webhook| {
             let why = webhook.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
             format!("{} {}{why}", webhook.kind.as_str(), webhook.status.as_str())

@@ -1,8 +1,10 @@
 //! Which endpoint a request asks for, and the response that it gets.
 
 use hurricane_http::{Head, Response, ResponseBody};
-use hurricane_scoreboard::{Monotonic, Scoreboard};
+use hurricane_scoreboard::{Monotonic, Purpose, Scoreboard};
 
+use crate::manners::Manners;
+use crate::patterns::Patterns;
 use crate::verdict::{self, Snapshot, Verdict, VerdictLimits, Wording};
 use crate::{metrics, status};
 
@@ -18,6 +20,8 @@ pub struct ProbePaths {
     pub server_metrics: String,
     /// `None`: there is no such page.
     pub metrics: Option<String>,
+    /// Where the probes are patterns, and the path of `metrics` is taken as it stands.
+    pub patterns: Option<Patterns>,
 }
 
 impl Default for ProbePaths {
@@ -29,6 +33,7 @@ impl Default for ProbePaths {
             status: "/status".into(),
             server_metrics: "/metrics/server".into(),
             metrics: Some("/metrics".into()),
+            patterns: None,
         }
     }
 }
@@ -44,11 +49,11 @@ pub fn answer(
     board: &Scoreboard,
 ) -> Option<Response> {
     let endpoint = paths.find(head.path())?;
-    if let Some(refusal) = refuse(head) {
+    if let Some(refusal) = refuse(head, limits.manners) {
         return Some(refusal);
     }
     let (snapshot, wording) = (Snapshot::take(board, Monotonic::now()), limits.wording);
-    Some(uncached(match endpoint {
+    let response = match endpoint {
         Endpoint::Startup => respond(&verdict::startup(&snapshot), wording),
         Endpoint::Readiness => respond(&verdict::readiness(&snapshot, limits), wording),
         Endpoint::Liveness => respond(&verdict::liveness(&snapshot, limits), wording),
@@ -58,14 +63,21 @@ pub fn answer(
             Response { status: 200, headers: Vec::new(), body: ResponseBody::Full(json.into()) }
                 .with_header("Content-Type", "application/json")
         }
-    }))
+    };
+    Some(uncached(response, limits.manners))
 }
 
 /// The answer to a method that none of the endpoints has.
-pub(crate) fn refuse(head: &Head) -> Option<Response> {
-    (!matches!(head.method(), "GET" | "HEAD" | "POST")).then(|| {
+pub(crate) fn refuse(head: &Head, manners: &Manners) -> Option<Response> {
+    let (is_taken, allowed) = match head.method() {
+        method if manners.takes_head => {
+            (matches!(method, "GET" | "HEAD" | "POST"), "GET, HEAD, POST")
+        }
+        method => (matches!(method, "GET" | "POST"), "GET, POST"),
+    };
+    (!is_taken).then(|| {
         let refusal = Response::text("method not allowed").with_status(405);
-        uncached(refusal.with_header("Allow", "GET, HEAD, POST"))
+        uncached(refusal.with_header("Allow", allowed), manners)
     })
 }
 
@@ -81,12 +93,28 @@ enum Endpoint {
 impl ProbePaths {
     /// Whether `path`, as sent, is that of the page that the control process alone can make.
     pub fn is_metrics(&self, path: &[u8]) -> bool {
-        self.metrics.as_ref().is_some_and(|metrics| is_at(path, metrics))
-            && self.find(path).is_none()
+        let is_there = |metrics: &String| match self.patterns {
+            None => is_at(path, metrics),
+            Some(_) => path == metrics.as_bytes(),
+        };
+        self.metrics.as_ref().is_some_and(is_there) && self.find(path).is_none()
+    }
+
+    /// Whose checks decide the answer at `path`.
+    pub(crate) fn purpose(&self, path: &[u8]) -> Option<Purpose> {
+        match self.find(path)? {
+            Endpoint::Readiness => Some(Purpose::Readiness),
+            Endpoint::Liveness => Some(Purpose::Liveness),
+            Endpoint::Startup | Endpoint::Status | Endpoint::ServerMetrics => None,
+        }
     }
 
     /// The endpoint at `path`. The probes come first should two paths be the same.
     fn find(&self, path: &[u8]) -> Option<Endpoint> {
+        let probes = [Endpoint::Startup, Endpoint::Readiness, Endpoint::Liveness];
+        if let Some(found) = self.patterns.as_ref().and_then(|patterns| patterns.find(path)) {
+            return Some(probes[found]);
+        }
         match path {
             path if is_at(path, &self.startup) => Some(Endpoint::Startup),
             path if is_at(path, &self.readiness) => Some(Endpoint::Readiness),
@@ -119,8 +147,11 @@ fn respond(verdict: &Verdict, wording: Wording) -> Response {
     response.with_status(verdict.status())
 }
 
-fn uncached(response: Response) -> Response {
-    response.with_header("Cache-Control", "no-store")
+fn uncached(response: Response, manners: &Manners) -> Response {
+    match manners.forbids_caching {
+        true => response.with_header("Cache-Control", "no-store"),
+        false => response,
+    }
 }
 
 #[cfg(test)]

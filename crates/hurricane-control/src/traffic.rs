@@ -10,6 +10,9 @@ use hurricane_scoreboard::{
     Monotonic, PathId, SIZE_BOUNDS, Scoreboard, TIME_BOUNDS_NS, TrafficReading,
 };
 
+use crate::manners::Manners;
+use crate::verdict::queue::queue_len;
+
 /// Bounds of the sizes' buckets where they are the defaults, which are made for seconds: each with
 /// the number of our own buckets that lie below it.
 const SIZES_AS_SECONDS: [(&str, usize); 15] = [
@@ -31,12 +34,20 @@ const SIZES_AS_SECONDS: [(&str, usize); 15] = [
 ];
 
 /// What the page says of the server and no request changes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct TrafficInfo {
     /// Labels of `hurricane_info` besides the time of the start, which is known later.
     pub labels: Vec<(String, String)>,
     /// Whether sizes have buckets for bytes.
     pub byte_buckets: bool,
+    /// How the queue is counted.
+    pub manners: &'static Manners,
+}
+
+impl Default for TrafficInfo {
+    fn default() -> Self {
+        Self { labels: Vec::new(), byte_buckets: false, manners: &Manners::OURS }
+    }
 }
 
 /// Every family.
@@ -61,8 +72,8 @@ pub(crate) fn render(board: &Scoreboard, info: &TrafficInfo) -> String {
         "gauge",
         "Defines request queue length metric with corresponding metric code.",
     );
-    let in_flight: u64 = slots().map(|slot| u64::from(slot.queued) + u64::from(slot.running)).sum();
-    page.sample("request_queue_length", "", in_flight as f64);
+    let slots: Vec<_> = slots().collect();
+    page.sample("request_queue_length", "", queue_len(slots.iter(), info.manners) as f64);
     page.times(&sums, created);
     page.sizes(&sums, info.byte_buckets, created);
     page.paths(&sums, board, created);
@@ -203,7 +214,7 @@ mod tests {
 
     fn page(board: &Scoreboard, byte_buckets: bool) -> String {
         let labels = vec![("version".to_owned(), "1.2.3".to_owned())];
-        render(board, &TrafficInfo { labels, byte_buckets })
+        render(board, &TrafficInfo { labels, byte_buckets, manners: &Manners::OURS })
     }
 
     fn answer(board: &Scoreboard, slot: usize, millis: u64, bytes: u64, path: &str) {

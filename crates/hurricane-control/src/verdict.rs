@@ -6,6 +6,7 @@
 //!   pod mends and the supervisor cannot.
 
 mod messages;
+pub(crate) mod queue;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +14,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use self::messages::{disconnected, outlived};
+use self::queue::{busy, pace};
+use crate::manners::Manners;
 use hurricane_scoreboard::{
     CheckReading, CheckStatus, Monotonic, Phase, Purpose, Scoreboard, SlotReading, WorkerState,
 };
@@ -35,6 +38,8 @@ pub struct VerdictLimits {
     pub wording: Wording,
     /// Whether liveness tells how long answers take.
     pub tells_pace: bool,
+    /// What probes do besides.
+    pub manners: &'static Manners,
 }
 
 /// How much the answer of a failing probe says.
@@ -93,6 +98,7 @@ pub(crate) struct Snapshot {
     pub(crate) awaited: String,
     /// Why the start has failed, if it has.
     pub(crate) failure: Option<String>,
+    pub(crate) failure_is_warning: bool,
     pub(crate) restarts: u64,
     pub(crate) crash_loop: bool,
     /// Answered by all workers that have ever been.
@@ -119,6 +125,7 @@ impl Snapshot {
             started: server.started(),
             startup_finished,
             failure: (phase == Phase::Failed).then(|| server.failure().get()),
+            failure_is_warning: server.failure_is_warning(),
             awaited: if starts { server.awaited().get() } else { String::new() },
             restarts: server.restarts(),
             crash_loop: server.crash_loop(),
@@ -250,7 +257,7 @@ pub(crate) fn readiness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict 
         for (index, worker) in snapshot.workers.iter().enumerate() {
             reasons.extend(unready_worker(index, worker, snapshot.now, limits));
         }
-        reasons.extend(busy(&snapshot.workers, limits.req_queue_len));
+        reasons.extend(busy(&snapshot.workers, limits));
         reasons.extend(failing_checks(snapshot, Purpose::Readiness, limits.wording));
     }
     Verdict::new("", reasons)
@@ -276,17 +283,8 @@ pub(crate) fn liveness(snapshot: &Snapshot, limits: &VerdictLimits) -> Verdict {
         }
         reasons.extend(outlived(snapshot, limits.requests_max));
     }
-    let pace = limits.tells_pace.then(|| pace(snapshot)).flatten();
+    let pace = limits.tells_pace.then(|| pace(snapshot, limits.manners)).flatten();
     Verdict::new(pace.map_or("alive".into(), Cow::Owned), reasons)
-}
-
-/// How the server gets on, once a request was answered.
-fn pace(snapshot: &Snapshot) -> Option<String> {
-    let (answers, time) = snapshot.timed;
-    let mean = time.as_nanos().checked_div(u128::from(answers))?;
-    let millis = Duration::from_nanos(u64::try_from(mean).ok()?).as_secs_f64() * 1000.0;
-    let queue = queue_len(&snapshot.workers);
-    Some(format!("Average response time: {millis:.2}ms Request queue size: {queue} Rx"))
 }
 
 fn unready(subject: Subject, text: impl AsRef<str>) -> Reason {
@@ -394,19 +392,6 @@ fn unready_worker(
     Some(unready(Subject::Worker(index), text))
 }
 
-fn busy(workers: &[SlotReading], req_queue_len: usize) -> Option<Reason> {
-    let total = queue_len(workers);
-    (total >= req_queue_len as u64).then(|| {
-        let text = format!("request queue length {total} is at or over {req_queue_len}");
-        unready(Subject::Queue, text)
-    })
-}
-
-/// Requests that wait or run.
-fn queue_len(workers: &[SlotReading]) -> u64 {
-    workers.iter().map(|worker| u64::from(worker.queued) + u64::from(worker.running)).sum()
-}
-
 /// A worker that the supervisor should have replaced long ago: it replaces a stalled one after
 /// twice the heartbeat timeout.
 fn abandoned_worker(
@@ -498,6 +483,7 @@ impl VerdictLimits {
         requests_max: None,
         wording: Wording { is_bare: false, is_full: false },
         tells_pace: true,
+        manners: &Manners::OURS,
     };
 }
 

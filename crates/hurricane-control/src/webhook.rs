@@ -22,6 +22,8 @@ pub struct WebhookOptions {
     pub podname: String,
     /// The application's version, if it has one.
     pub version: Option<String>,
+    /// How often it is tried that the receiver takes one.
+    pub attempts_max: u32,
 }
 
 /// The URL of a receiver. What is shown of it leaves out user, password, path and query, which
@@ -154,6 +156,8 @@ impl Webhook {
 
 /// How long one attempt may take, from resolving the name to the answer.
 pub(crate) const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How often a webhook is tried.
+pub const ATTEMPTS_MAX: u32 = 5;
 /// How long a process that ends tries to say why.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(5);
 const LAST_WORDS_PAUSE: Duration = Duration::from_millis(250);
@@ -171,7 +175,8 @@ pub fn send_failed_start(options: &WebhookOptions, why: &str) {
             Ok(_) => return,
             Err(unsent) => {
                 log_unsent(&options.url, &unsent);
-                if !unsent.may_pass || deadline < Instant::now() + LAST_WORDS_PAUSE {
+                let is_over = !unsent.may_pass || options.attempts_max <= 1;
+                if is_over || deadline < Instant::now() + LAST_WORDS_PAUSE {
                     return;
                 }
             }
@@ -240,6 +245,7 @@ mod tests {
             url: "http://hooks".parse().unwrap(),
             podname: "shop-7d9".into(),
             version: None,
+            attempts_max: ATTEMPTS_MAX,
         };
         let mut webhook = Webhook::new(WebhookKind::Startup, WebhookStatus::Succeeded, None);
         webhook.timestamp = 1_795_302_771;

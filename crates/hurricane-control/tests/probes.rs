@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hurricane_control::{
-    Check, CheckOutcome, ControlOptions, DrainReadiness, PageOptions, ProbePaths, Purpose,
+    Check, CheckOutcome, ControlOptions, DrainReadiness, Manners, PageOptions, ProbePaths, Purpose,
     VerdictLimits, Wording,
 };
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
@@ -59,6 +59,7 @@ impl Control {
                 listeners: vec![listener],
                 paths: ProbePaths::default(),
                 limits: VerdictLimits {
+                    manners: &Manners::OURS,
                     heartbeat_timeout: Duration::from_secs(600),
                     request_timeout: Duration::from_secs(600),
                     req_queue_len: 10,

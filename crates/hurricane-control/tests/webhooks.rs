@@ -10,8 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hurricane_control::{
-    ControlError, ControlOptions, DrainReadiness, OwnWebhooks, PageOptions, ProbePaths,
-    VerdictLimits, WebhookKind, WebhookOptions, WebhookStatus, Wording, run, send_failed_start,
+    ATTEMPTS_MAX, ControlError, ControlOptions, DrainReadiness, Manners, OwnWebhooks, PageOptions,
+    ProbePaths, VerdictLimits, WebhookKind, WebhookOptions, WebhookStatus, Wording, run,
+    send_failed_start,
 };
 use hurricane_scoreboard::{Monotonic, Phase, Scoreboard, WorkerState};
 use serde_json::{Value, json};
@@ -112,7 +113,7 @@ struct Control {
 
 fn options(url: &str) -> WebhookOptions {
     let (url, podname) = (url.parse().unwrap(), "shop-1".to_owned());
-    WebhookOptions { url, podname, version: Some("7".into()) }
+    WebhookOptions { url, podname, version: Some("7".into()), attempts_max: ATTEMPTS_MAX }
 }
 
 impl Control {
@@ -135,6 +136,7 @@ impl Control {
             listeners: Vec::new(),
             paths: ProbePaths::default(),
             limits: VerdictLimits {
+                manners: &Manners::OURS,
                 heartbeat_timeout: Duration::from_secs(600),
                 request_timeout: Duration::from_secs(600),
                 req_queue_len: 10,

@@ -48,7 +48,10 @@ pub(crate) struct Rendered {
 impl Asset {
     pub(crate) fn new(mount: &Mount, name: &[u8], findings: Findings, seen: u64) -> Rc<Self> {
         let varies = findings.representations.len() > 1;
-        let media_type = media_type::of(name);
+        let media_type = match mount.names_charset {
+            true => media_type::of(name),
+            false => media_type::bare(name),
+        };
         let render = |found| Rendered::new(found, &media_type, varies);
         Rc::new(Self {
             rendered: findings.representations.into_iter().map(render).collect(),

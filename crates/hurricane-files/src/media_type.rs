@@ -22,6 +22,12 @@ pub(crate) fn of(name: &[u8]) -> String {
     guessed.to_string()
 }
 
+/// The same without a charset.
+pub(crate) fn bare(name: &[u8]) -> String {
+    let named = of(name);
+    named.split_once(';').map_or_else(|| named.clone(), |(bare, _)| bare.to_owned())
+}
+
 /// What is behind the last dot, unless the name begins with it.
 fn ending(name: &[u8]) -> Option<&[u8]> {
     let at = memchr::memrchr(b'.', name).filter(|at| *at > 0)?;

@@ -42,6 +42,8 @@ pub struct Mount {
     pub index: Option<String>,
     /// How long a file is answered from memory without a look at the directory.
     pub trust: Duration,
+    /// Whether text says that it is UTF-8.
+    pub names_charset: bool,
 }
 
 /// Why a prefix cannot be that of a mount.
@@ -78,6 +80,7 @@ impl Mount {
             is_precompressed: true,
             index: None,
             trust: TRUST,
+            names_charset: true,
         })
     }
 

@@ -11,7 +11,7 @@ use crate::fields::{
 };
 use crate::request_id;
 use crate::{
-    BodyLength, HttpDate, RequestFacts, RequestId, ResponseError, TransferFraming, Version,
+    BodyLength, Dialect, HttpDate, RequestFacts, RequestId, ResponseError, TransferFraming, Version,
 };
 
 /// The whole interim response that a peer waits for; see [`crate::Head::expects_continue`].
@@ -161,6 +161,11 @@ impl<'a> HeadEncoder<'a> {
         let framing = self.framing(length, facts);
         let said = match (framing, length) {
             (TransferFraming::Length(length), _) => Some(length),
+            (TransferFraming::None, _)
+                if self.status == 204 && facts.dialect.measures_no_content =>
+            {
+                Some(0)
+            }
             (TransferFraming::None, _) if matches!(self.status, 204 | 304) => None,
             (TransferFraming::None, _) if self.status == 205 => Some(0),
             (TransferFraming::None, BodyLength::Known(known)) if known > 0 => {
@@ -175,11 +180,11 @@ impl<'a> HeadEncoder<'a> {
         if framing == TransferFraming::Chunked {
             self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        if !self.has_date {
+        if !self.has_date && facts.dialect.dates {
             self.field(b"Date", date.as_bytes());
         }
         if !self.has_server {
-            self.out.extend_from_slice(SERVER);
+            name_server(self.out, facts.dialect);
         }
         if !self.has_request_id {
             tell(self.out, facts.id);
@@ -208,12 +213,22 @@ impl<'a> HeadEncoder<'a> {
 /// Ends a head whose other lines, the one that frames the body too, are there: adds Date, Server,
 /// the request's identifier and `Connection`. For heads that are made of lines known to be valid.
 pub fn end_head(out: &mut Vec<u8>, facts: RequestFacts<'_>, date: &HttpDate) {
-    out.extend_from_slice(b"Date: ");
-    out.extend_from_slice(date.as_bytes());
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(SERVER);
+    if facts.dialect.dates {
+        out.extend_from_slice(b"Date: ");
+        out.extend_from_slice(date.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    name_server(out, facts.dialect);
     tell(out, facts.id);
     end(out, facts);
+}
+
+/// Adds the line that names the server.
+fn name_server(out: &mut Vec<u8>, dialect: &Dialect) {
+    match dialect.server {
+        None => out.extend_from_slice(SERVER),
+        Some(server) => out.extend_from_slice(server),
+    }
 }
 
 /// Adds the identifier of the request, if there is one.

@@ -163,18 +163,21 @@ pub(crate) struct Framing {
     pub(crate) expects_continue: bool,
     /// Connection.
     pub(crate) connection: ConnectionOptions,
+    /// Whether Content-Length may be repeated with the same number.
+    pub(crate) joins_equal_lengths: bool,
 }
 
 impl Framing {
     /// One Content-Length field (RFC 9112 §6.3). Lists and repetitions are refused even when
-    /// their members agree: no honest peer needs them.
+    /// their members agree: no honest peer needs them, unless the dialect says so.
     pub(crate) fn content_length(&mut self, value: &[u8]) -> Result<(), RequestError> {
         let length = match decimal(value) {
             Ok(length) => length,
             Err(DecimalError::Malformed) => return Err(RequestError::InvalidContentLength),
             Err(DecimalError::Overflow) => return Err(RequestError::ContentLengthOverflow),
         };
-        if self.length.replace(length).is_some() {
+        let earlier = self.length.replace(length);
+        if earlier.is_some_and(|earlier| !self.joins_equal_lengths || earlier != length) {
             return Err(RequestError::RepeatedContentLength);
         }
         Ok(())

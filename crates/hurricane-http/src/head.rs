@@ -123,6 +123,7 @@ impl HeadParser {
 
     /// Judges the bytes that are new in `window`, up to the end of the head.
     fn scan(&mut self, window: &[u8], limits: &Limits) -> Result<(), RequestError> {
+        self.rules.fields.joins_equal_lengths = limits.dialect.joins_equal_lengths;
         while self.phase != Phase::End && self.scanned < window.len() {
             if !self.after_cr {
                 self.scanned += match self.phase {
@@ -259,6 +260,7 @@ fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<He
     let start = method.len() + 1;
     let target = Target::parse(method, bytes, start, start + target_bytes.len()).ok()?;
     let mut rules = Rules { version, ..Rules::default() };
+    rules.fields.joins_equal_lengths = limits.dialect.joins_equal_lengths;
     let mut fields = Vec::with_capacity(request.headers.len() + 1);
     for header in request.headers {
         let name = Span::within(bytes, header.name.as_bytes());
@@ -286,6 +288,7 @@ fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<He
         expects_continue: rules.fields.expects_continue && framing != BodyFraming::None,
         id: rules.id,
         is_identified: false,
+        dialect: limits.dialect,
     })
 }
 

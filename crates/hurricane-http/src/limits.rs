@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Dialect;
+
 /// The largest count, size and wait of everything that a peer or an application can make grow.
 ///
 /// Memory of a worker is bounded by its connections, a read buffer each, and by what all of them may
@@ -65,6 +67,8 @@ pub struct Limits {
     pub connection_requests_max: usize,
     /// The longest time after our FIN that we read what the peer still sends.
     pub linger_timeout: Duration,
+    /// What is no limit but is needed wherever limits are: how requests are taken and answered.
+    pub dialect: &'static Dialect,
 }
 
 /// Bytes a second: a quarter of what the slowest of mobile networks carry, and enough to make
@@ -108,6 +112,7 @@ impl Default for Limits {
             connection_age_max: Duration::ZERO,
             connection_requests_max: 0,
             linger_timeout: Duration::from_secs(1),
+            dialect: &Dialect::OURS,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::request_id::{self, REQUEST_ID_BYTES, RequestId, SentId};
 use crate::span::{FieldSpan, Span};
 use crate::target::Target;
-use crate::{Body, HeadParser, Limits, Outlet, RequestError, Scheme};
+use crate::{Body, Dialect, HeadParser, Limits, Outlet, RequestError, Scheme};
 
 /// HTTP version of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Head {
     pub(crate) id: SentId,
     /// Whether the answer tells the identifier.
     pub(crate) is_identified: bool,
+    /// How it is answered.
+    pub(crate) dialect: &'static Dialect,
 }
 
 impl Head {
@@ -158,6 +160,11 @@ impl Head {
     /// HTTP/1.0 without it.
     pub fn host(&self) -> Option<&[u8]> {
         self.target.authority.or(self.host).map(|host| host.of(&self.bytes))
+    }
+
+    /// How the request is taken and answered.
+    pub fn dialect(&self) -> &'static Dialect {
+        self.dialect
     }
 
     /// How the body ends.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{Head, HeadEncoder, HttpDate, RequestId, ResponseError, Version};
+use crate::{Dialect, Head, HeadEncoder, HttpDate, RequestId, ResponseError, Version};
 
 /// A part of a file, sent without passing through the application.
 #[derive(Debug)]
@@ -169,6 +169,8 @@ pub struct RequestFacts<'a> {
     pub keep_alive: bool,
     /// The identifier that the answer tells, unless the application does.
     pub id: Option<&'a RequestId>,
+    /// How it is answered.
+    pub dialect: &'static Dialect,
 }
 
 impl RequestFacts<'static> {
@@ -180,6 +182,7 @@ impl RequestFacts<'static> {
             is_head: head.method.of(&head.bytes) == b"HEAD",
             keep_alive,
             id: None,
+            dialect: head.dialect,
         }
     }
 }

@@ -1,12 +1,17 @@
 //! Responses as they stand on the wire.
 
 use hurricane_http::{
-    BodyLength, Head, HeadEncoder, HttpDate, Limits, RequestFacts, Response, ResponseBody,
+    BodyLength, Dialect, Head, HeadEncoder, HttpDate, Limits, RequestFacts, Response, ResponseBody,
     ResponseError, TransferFraming, Version, chunk_prefix, end_head,
 };
 
-const LIVES_ON: RequestFacts =
-    RequestFacts { version: Version::Http11, is_head: false, keep_alive: true, id: None };
+const LIVES_ON: RequestFacts = RequestFacts {
+    version: Version::Http11,
+    is_head: false,
+    keep_alive: true,
+    id: None,
+    dialect: &Dialect::OURS,
+};
 const CLOSES: RequestFacts = RequestFacts { keep_alive: false, ..LIVES_ON };
 const OLD: RequestFacts = RequestFacts { version: Version::Http10, ..LIVES_ON };
 const HEAD: RequestFacts = RequestFacts { is_head: true, ..LIVES_ON };

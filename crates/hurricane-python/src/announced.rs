@@ -129,6 +129,18 @@ impl Announced {
         Ok(())
     }
 
+    /// Leaves out the fields without a value.
+    pub(crate) fn drop_empty(&mut self) {
+        let kept: Vec<_> = self
+            .fields()
+            .filter(|(_, value)| !value.trim_ascii().is_empty())
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect();
+        self.text.clear();
+        self.ends.clear();
+        kept.iter().for_each(|(name, value)| self.add(name, value));
+    }
+
     /// The status code.
     pub(crate) fn status(&self) -> u16 {
         self.status

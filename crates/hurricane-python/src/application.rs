@@ -57,6 +57,8 @@ struct Shared {
     access: AccessLog,
     /// Where lines of the access log are written in Python.
     scribe: Option<Scribe>,
+    /// Whether requests are left alone whose clients have left.
+    abandons: bool,
     /// Asked before the application.
     scrape: Option<Scrape>,
     /// Django itself, where it is entered below WSGI.
@@ -120,6 +122,7 @@ impl WsgiApplication {
             access: context.access.clone(),
             scribe,
             django,
+            abandons: context.limits.dialect.abandons,
             scrape: context.scrape.clone(),
         });
         shared.slot().set_capacity(threads);
@@ -227,7 +230,8 @@ impl Shared {
         let Job { mut request, received, exchange } = job;
         let slot = self.slot();
         slot.request_dequeued();
-        let outlet = request.outlet.take().filter(|outlet| !outlet.peer_has_left());
+        let outlet = request.outlet.take();
+        let outlet = outlet.filter(|outlet| !(self.abandons && outlet.peer_has_left()));
         let Some(outlet) = outlet else {
             let nothing = Written { status: 0, keep_alive: false, rest: Rest::default() };
             return exchange.complete(nothing, true);

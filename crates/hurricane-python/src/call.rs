@@ -8,7 +8,7 @@ use hurricane_scoreboard::Monotonic;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
 use crate::announced::Announced;
 use crate::environ::{Memory, Template, environ};
@@ -208,13 +208,45 @@ pub(crate) fn send_parts(
 }
 
 fn send_stream(returned: &Bound<'_, PyAny>, start: &Bound<'_, StartResponse>) -> PyResult<()> {
-    for part in returned.try_iter()? {
+    let mut parts = returned.try_iter()?;
+    if !start.borrow().transmission.streams() {
+        let py = returned.py();
+        let (joined, is_whole) = join(&mut parts)?;
+        let transmission = &mut start.borrow_mut().transmission;
+        let length = match is_whole {
+            true => BodyLength::Known(joined.len() as u64),
+            false => BodyLength::Unknown,
+        };
+        transmission.begin(length)?;
+        if transmission.has_body() {
+            transmission.send(py, &joined, is_whole)?;
+        }
+        if is_whole {
+            return Ok(());
+        }
+    }
+    for part in parts {
         if !send_part(part?, start)? {
             return Ok(());
         }
     }
     let transmission = &mut start.borrow_mut().transmission;
     Ok(transmission.begin(BodyLength::Known(0))?)
+}
+
+/// Bytes of a body that is made part by part and sent in one piece.
+const JOINED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The parts in one piece, up to what memory there is for it, and whether these are all.
+fn join(parts: &mut Bound<'_, PyIterator>) -> PyResult<(Vec<u8>, bool)> {
+    let mut joined = Vec::new();
+    for part in parts {
+        joined.extend_from_slice(as_bytes(part?)?.as_bytes());
+        if joined.len() > JOINED_BYTES_MAX {
+            return Ok((joined, false));
+        }
+    }
+    Ok((joined, true))
 }
 
 /// Sends a part of a body whose length is not known; whether more of it is wanted.

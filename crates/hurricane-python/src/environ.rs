@@ -11,6 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{ffi, intern};
 
+use crate::tornado;
+
 /// Names of fields that a thread remembers.
 const FIELDS_MAX: usize = 512;
 /// Bytes of a field's value that a thread remembers.
@@ -130,6 +132,9 @@ pub(crate) fn environ<'py>(
     }
     if head.framing() != BodyFraming::None || head.header("content-length").is_some() {
         environ.set_item(intern!(py, "CONTENT_LENGTH"), request.body.len().to_string())?;
+    }
+    if head.dialect().tells_like_tornado {
+        tornado::retell(py, &environ, request)?;
     }
     Ok(environ)
 }

@@ -42,6 +42,7 @@ mod service;
 mod settled;
 mod stacks;
 mod sync;
+mod tornado;
 mod transmission;
 mod webhooks;
 

@@ -36,12 +36,13 @@ impl Prepare {
             let check = self.args.check_migrations || apply;
             let lines = (!is_bridged).then_some(lines);
             let failed = self.prepare.call1(py, (commands, check, apply, tell, lines))?;
-            failed.extract::<Option<(String, String)>>(py)
+            failed.extract::<Option<(String, String, bool)>>(py)
         });
         match failed {
             Ok(None) => Ok(()),
-            Ok(Some((sentence, traceback))) => {
+            Ok(Some((sentence, traceback, is_warning))) => {
                 board.server().failure().set(&traceback);
+                board.server().set_failure_is_warning(is_warning);
                 Err(sentence)
             }
             Err(error) => Err(format!("what comes before the start has failed: {error}")),

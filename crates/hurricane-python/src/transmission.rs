@@ -234,7 +234,16 @@ impl Transmission {
     /// Takes what the application announces, in place of what it announced before.
     pub(crate) fn announce(&mut self, announced: Announced) {
         self.status = announced.status();
+        let mut announced = announced;
+        if !self.facts.dialect.sends_empty_fields {
+            announced.drop_empty();
+        }
         self.announced = Some(announced);
+    }
+
+    /// Whether a body that is made part by part is sent so.
+    pub(crate) fn streams(&self) -> bool {
+        self.facts.dialect.streams
     }
 
     /// What was announced last.

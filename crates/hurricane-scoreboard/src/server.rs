@@ -111,6 +111,7 @@ pub struct ServerState {
     workers_reason: TextCell<REASON_BYTES_MAX>,
     awaited: TextCell<AWAITED_BYTES_MAX>,
     failure: TextCell<FAILURE_BYTES_MAX>,
+    failure_is_warning: AtomicU32,
     requests_cut: AtomicU64,
     interface: TextCell<INTERFACE_BYTES_MAX>,
     interface_reason: TextCell<REASON_BYTES_MAX>,
@@ -230,6 +231,16 @@ impl ServerState {
     /// preparation process, or else by the supervisor, before the phase says that it failed.
     pub fn failure(&self) -> &TextCell<FAILURE_BYTES_MAX> {
         &self.failure
+    }
+
+    /// Says how that is told; with the text.
+    pub fn set_failure_is_warning(&self, is_warning: bool) {
+        self.failure_is_warning.store(is_warning.into(), Ordering::Relaxed);
+    }
+
+    /// Whether that is told as a warning.
+    pub fn failure_is_warning(&self) -> bool {
+        self.failure_is_warning.load(Ordering::Relaxed) != 0
     }
 
     /// How the application is entered; empty where there is one way only, and while nothing is

@@ -194,7 +194,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let keep_alive = head.keep_alive() && self.may_live_on();
         let facts = RequestFacts::of(&head, keep_alive);
         if let Some(response) = self.worker.reserved(&head) {
-            let sent = self.respond(response, facts, Counted::No).await?;
+            let sent = self.respond(response, facts, self.worker.counts_reserved()).await?;
             if self.worker.logs_reserved() {
                 self.log(sent.status, Some(&head));
             }
@@ -418,7 +418,11 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     async fn refuse(&mut self, ending: &Ending) {
         let (refusal, status, text) = match ending {
             Ending::Closed => return,
-            Ending::Refused(error) => (Refusal::from(error), error.status(), error.to_string()),
+            Ending::Refused(error) => {
+                // Without a status code it is refused without a word.
+                let status = self.worker.limits().dialect.refusal(error).unwrap_or(0);
+                (Refusal::from(error), status, error.to_string())
+            }
             Ending::TooSlow(what) => (*what, 408, "the request took too long".to_owned()),
             Ending::NoMemory => (Refusal::MEMORY_FULL, 503, "the server is busy".to_owned()),
             Ending::NoSpace(error) => {
@@ -436,10 +440,14 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         } else {
             self.worker.slot().refused(refusal.index());
         }
+        if status == 0 {
+            return;
+        }
         let head = self.refused.take();
         let id = head.as_ref().and_then(Head::echo);
         let (version, id) = (Version::Http11, id.as_ref());
-        let facts = RequestFacts { version, is_head: false, keep_alive: false, id };
+        let dialect = self.worker.limits().dialect;
+        let facts = RequestFacts { version, is_head: false, keep_alive: false, id, dialect };
         // The peer may be gone; then there is nobody to tell.
         let _ = self.respond(response, facts, Counted::Status).await;
         self.log(status, head.as_ref());

@@ -17,6 +17,7 @@ use crate::engine::IoChoice;
 use crate::ids::Ids;
 use crate::memory::Memory;
 use crate::registry::Registry;
+use crate::tally::Counted;
 use crate::tls::certificate::{Current, Tls};
 
 /// Answers a request on the loop, before the application sees it (probes on the app port).
@@ -43,6 +44,8 @@ pub struct WorkerOptions {
     pub logged: Option<Logged>,
     /// Whether that includes answers to reserved requests.
     pub logs_reserved: bool,
+    /// Whether reserved requests count as answered ones.
+    pub counts_reserved: bool,
     /// Whether requests without an identifier are given one, and answers tell it.
     pub identifies: bool,
     /// Directories whose files the application is not asked for.
@@ -178,6 +181,10 @@ impl<A> Worker<A> {
     /// Whether answers are told to anybody.
     pub(crate) fn logs(&self) -> bool {
         self.options.logged.is_some()
+    }
+
+    pub(crate) fn counts_reserved(&self) -> Counted {
+        if self.options.counts_reserved { Counted::Status } else { Counted::No }
     }
 
     pub(crate) fn logs_reserved(&self) -> bool {

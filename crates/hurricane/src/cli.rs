@@ -251,8 +251,9 @@ pub struct Args {
           value_parser = duration(MOMENT..=HOUR))]
     pub check_timeout: Duration,
 
-    /// Brings back what Django-Hurricane 1.6.2 did wherever Hurricane does something else on
-    /// purpose, for projects that move in two steps
+    /// Brings back what Django-Hurricane 1.6.2 did where Hurricane does something else on purpose, but
+    /// for what was a danger, a hang or a loss, for projects that move in two steps: flags, probes,
+    /// webhooks, HTTP, exit codes, one process; docs/migrating-from-django-hurricane.md lists it all
     #[arg(
         long,
         env = "HURRICANE_COMPAT",

@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hurricane_control::{DrainReadiness, ProbePaths, VerdictLimits, WebhookOptions, Wording};
+use hurricane_control::{
+    DrainReadiness, PatternError, Patterns, ProbePaths, VerdictLimits, WebhookOptions, Wording,
+};
 use hurricane_cpu::{
     Bound, CgroupVersion, CpuSet, MilliCpus, Origin, PinMode, PinPlan, Survey, pin_plan,
     worker_count,
@@ -15,6 +17,7 @@ use hurricane_worker::{IoChoice, Proxies, Tls};
 use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 
+use crate::behaviour::Behaviour;
 use crate::cli::Args;
 use crate::cli::consumer::Consume;
 use crate::limit_args::connections_that_fit;
@@ -54,6 +57,9 @@ pub enum ConfigError {
          sends one; give the probes a --probe-port of their own"
     )]
     ProbesBehindProxyProtocol,
+    /// Only where paths are regular expressions.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
     /// One half of what TLS needs.
     #[error("TLS needs a certificate and its key; give a {missing} too")]
     HalfOfTls {
@@ -181,6 +187,8 @@ pub struct Config {
     pub check_timeout: Duration,
     /// Whose behaviour counts where ours was changed on purpose.
     pub compat: Compat,
+    /// What that means.
+    pub behaviour: &'static Behaviour,
     /// Who writes a line for each answer.
     pub access_log: AccessLogValue,
     /// Whether requests without an identifier are given one, and answers tell it.
@@ -213,14 +221,9 @@ impl Config {
     /// # Errors
     /// When flags contradict each other.
     pub fn resolve(args: &Args, survey: &Survey) -> Result<Self, ConfigError> {
-        let (workers, workers_reason) = match args.workers {
-            Workers::Count(count) => (count, "--workers".to_owned()),
-            Workers::Auto => {
-                let counted = worker_count(survey);
-                (counted.workers.min(WORKERS_MAX), counted.reason)
-            }
-        };
-        let workers_follow = args.workers == Workers::Auto;
+        let behaviour = args.compat.behaviour();
+        let (workers, workers_reason) = behaviour.workers(args, survey);
+        let workers_follow = args.workers == Workers::Auto && !behaviour.is_one_process;
         let pin_mode = match args.pin {
             Pin::Auto => PinMode::Auto,
             Pin::On => PinMode::On,
@@ -254,7 +257,7 @@ impl Config {
             workers_follow,
             // A reload may bring another number also where none is followed.
             workers_max: workers_max(survey).max(workers),
-            threads: args.threads,
+            threads: behaviour.threads(args, survey),
             pin_mode,
             pin: pin_plan(pin_mode, survey, workers),
             io: io_choice(args.io),
@@ -264,7 +267,10 @@ impl Config {
             recycling: recycling(args),
             reload_timeout: args.reload_timeout,
             backlog: args.backlog,
-            limits: args.limits.limits(args.queue_size, connections_fit),
+            limits: Limits {
+                dialect: behaviour.dialect,
+                ..args.limits.limits(args.queue_size, connections_fit)
+            },
             connections_fit,
             mounts: args.files.mounts(),
             proxies: args.proxies.proxies(),
@@ -272,8 +278,9 @@ impl Config {
             check_interval: args.check_interval,
             check_timeout: args.check_timeout,
             compat: args.compat,
+            behaviour: args.compat.behaviour(),
             access_log: args.access_log,
-            identifies: !args.no_request_id && !args.compat.is_legacy(),
+            identifies: !args.no_request_id && args.compat.behaviour().identifies,
             log_probes: args.log_probes,
             log_format: args.log_format,
             log_level: args.log_level,
@@ -394,7 +401,8 @@ fn probe_port(args: &Args) -> Result<ProbePort, ConfigError> {
 }
 
 fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
-    let metrics = (!args.metrics.no_metrics).then_some(&args.metrics.metrics);
+    let behaviour = args.compat.behaviour();
+    let metrics = (!args.metrics.no_metrics).then_some(&args.metrics.metrics.tidied);
     let mut named = vec![
         ("--liveness-probe", &args.liveness_probe),
         ("--readiness-probe", &args.readiness_probe),
@@ -408,27 +416,41 @@ fn probe_paths(args: &Args) -> Result<ProbePaths, ConfigError> {
             return Err(ConfigError::SamePath { first, second, path: (*path).clone() });
         }
     }
+    let wanted = [&args.startup_probe, &args.readiness_probe, &args.liveness_probe];
+    let patterns = match behaviour.has_patterns {
+        true => Some(Patterns::new(wanted.map(String::as_str))?),
+        false => None,
+    };
     Ok(ProbePaths {
         startup: args.startup_probe.clone(),
         readiness: args.readiness_probe.clone(),
         liveness: args.liveness_probe.clone(),
         status: args.status_path.clone(),
         server_metrics: args.metrics.server_metrics.clone(),
-        metrics: metrics.cloned(),
+        metrics: metrics.map(|_| match behaviour.has_patterns {
+            true => args.metrics.metrics.typed.clone(),
+            false => args.metrics.metrics.tidied.clone(),
+        }),
+        patterns,
     })
 }
 
 pub(crate) fn webhook(args: &Args) -> Option<WebhookOptions> {
+    let behaviour = args.compat.behaviour();
     // A pod's host name is its name.
     let podname = || gethostname().unwrap_or_default().to_string_lossy().into_owned();
     args.webhook_url.clone().map(|url| WebhookOptions {
-        url: if args.compat.is_legacy() { url.shown_in_full() } else { url },
+        url: if behaviour.shows_webhook_url { url.shown_in_full() } else { url },
         podname: podname(),
         version: args.surroundings.application_version.clone(),
+        attempts_max: behaviour.webhook_attempts_max,
     })
 }
 
 fn verdict_limits(args: &Args) -> VerdictLimits {
+    let behaviour = args.compat.behaviour();
+    let is_counted = !(behaviour.counts_by_metrics && args.metrics.no_metrics);
+    let lifetime = Some(args.max_lifetime as u64).filter(|requests| *requests > 0 && is_counted);
     VerdictLimits {
         heartbeat_timeout: args.heartbeat_timeout,
         request_timeout: args.request_timeout,
@@ -437,9 +459,10 @@ fn verdict_limits(args: &Args) -> VerdictLimits {
             DrainReadinessValue::Serving => DrainReadiness::Serving,
             DrainReadinessValue::Failing => DrainReadiness::Failing,
         },
-        requests_max: Some(args.max_lifetime as u64).filter(|requests| *requests > 0),
-        wording: Wording { is_bare: args.compat.is_legacy(), is_full: false },
+        requests_max: lifetime,
+        wording: Wording { is_bare: behaviour.is_bare, is_full: false },
         tells_pace: !args.metrics.no_metrics,
+        manners: behaviour.manners,
     }
 }
 

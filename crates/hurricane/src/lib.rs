@@ -40,6 +40,7 @@
 mod access;
 pub mod announcement;
 mod backoff;
+mod behaviour;
 mod child;
 mod cli;
 mod config;

@@ -105,6 +105,8 @@ pub(crate) struct Listeners {
     /// Whether IPv6 was asked for by default and cannot be had.
     pub(crate) without_ipv6: bool,
     door: Door,
+    /// Whether connections are refused until [`Listeners::open_late`].
+    opens_late: bool,
 }
 
 /// How new connections are kept out when the server stops accepting.
@@ -141,7 +143,14 @@ impl Listeners {
             }
         };
         let app = Endpoint::of(&first).map_err(nowhere)?;
-        let mut listeners = Self { backlog: config.backlog, app, probes: None, without_ipv6, door };
+        let mut listeners = Self {
+            backlog: config.backlog,
+            app,
+            probes: None,
+            without_ipv6,
+            opens_late: config.behaviour.opens_late && matches!(door, Door::Group),
+            door,
+        };
         let mut workers = vec![first];
         for _ in 1..config.workers.get() {
             workers.push(listeners.another(&workers[0])?);
@@ -156,8 +165,14 @@ impl Listeners {
             tracing::warn!("a consumer leaves the socket of the service manager unused");
         }
         let (app, backlog) = (Endpoint::Nowhere, config.backlog);
-        let mut listeners =
-            Self { backlog, app, probes: None, without_ipv6: false, door: Door::None };
+        let mut listeners = Self {
+            backlog,
+            app,
+            probes: None,
+            without_ipv6: false,
+            door: Door::None,
+            opens_late: false,
+        };
         let probe = listeners.bind_probe(config, passed.probe)?;
         Ok((listeners, Bound { workers: Vec::new(), probe }))
     }
@@ -171,7 +186,8 @@ impl Listeners {
             Endpoint::Unix(path) if !is_inherited => Door::File(SocketFile::at(path).ok()),
             _ => Door::Inherited,
         };
-        Self { backlog: config.backlog, app, probes, without_ipv6: false, door }
+        let (backlog, without_ipv6) = (config.backlog, false);
+        Self { backlog, app, probes, without_ipv6, door, opens_late: false }
     }
 
     /// Makes what is bound somebody else's: the kernel lets only their owner add a socket to a group
@@ -222,6 +238,15 @@ impl Listeners {
             (None, _) => None,
         };
         Ok(probe)
+    }
+
+    /// Begins to take connections, where they were refused until now.
+    pub(crate) fn open_late<'a>(
+        &self,
+        sockets: impl Iterator<Item = &'a Socket>,
+    ) -> io::Result<()> {
+        let backlog = i32::try_from(self.backlog).unwrap_or(i32::MAX);
+        sockets.filter(|_| self.opens_late).try_for_each(|socket| socket.listen(backlog))
     }
 
     /// Where the application is served and probes are answered.
@@ -279,10 +304,14 @@ const ANY_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The first listener of the application's group, and whether it has to do without IPv6.
 fn group_head(config: &Config) -> Result<(Socket, bool), ListenError> {
     let wanted = Wanted::app(config.backlog);
+    let bind = |address| match config.behaviour.opens_late {
+        true => wanted.closed_group_head(address),
+        false => wanted.group_head(address),
+    };
     let host = resolve(&config.host)?;
-    match wanted.group_head(SocketAddr::new(host, config.port)) {
+    match bind(SocketAddr::new(host, config.port)) {
         Err(error) if may_lack_ipv6(config, &error) => {
-            Ok((wanted.group_head(SocketAddr::new(ANY_IPV4, config.port))?, true))
+            Ok((bind(SocketAddr::new(ANY_IPV4, config.port))?, true))
         }
         other => Ok((other?, false)),
     }
@@ -304,11 +333,22 @@ impl Wanted {
 
     /// The first socket of a SO_REUSEPORT group that is ours alone.
     fn group_head(&self, address: SocketAddr) -> Result<Socket, ListenError> {
+        self.find_free(address)?;
+        self.group_member(address)
+    }
+
+    /// The same, which takes no connections yet.
+    fn closed_group_head(&self, address: SocketAddr) -> Result<Socket, ListenError> {
+        self.find_free(address)?;
+        self.bind(address, true).map_err(|source| self.explain(address, source))
+    }
+
+    /// Without SO_REUSEPORT the kernel says whether anyone listens there.
+    fn find_free(&self, address: SocketAddr) -> Result<(), ListenError> {
         if address.port() != 0 {
-            // Without SO_REUSEPORT the kernel says whether anyone listens there.
             drop(self.alone(address)?);
         }
-        self.group_member(address)
+        Ok(())
     }
 
     fn group_member(&self, address: SocketAddr) -> Result<Socket, ListenError> {
@@ -320,6 +360,12 @@ impl Wanted {
     }
 
     fn listen(&self, address: SocketAddr, in_group: bool) -> io::Result<Socket> {
+        let socket = self.bind(address, in_group)?;
+        socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
+        Ok(socket)
+    }
+
+    fn bind(&self, address: SocketAddr, in_group: bool) -> io::Result<Socket> {
         // Socket::new sets FD_CLOEXEC.
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {
@@ -330,7 +376,6 @@ impl Wanted {
         socket.set_tcp_nodelay(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
         Ok(socket)
     }
 

@@ -4,13 +4,26 @@ use clap::ArgAction;
 
 use crate::values::{path, switch};
 
+/// A path in two forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsPath {
+    /// As other paths are.
+    pub tidied: String,
+    /// As it was typed.
+    pub typed: String,
+}
+
+fn metrics_path(text: &str) -> Result<MetricsPath, String> {
+    Ok(MetricsPath { tidied: path(text)?, typed: text.to_owned() })
+}
+
 /// What Prometheus is offered.
 #[derive(Clone, Debug, clap::Args)]
 pub struct MetricsArgs {
     /// Path of the metrics of requests and of the project for Prometheus, on the probe port
     #[arg(long, env = "HURRICANE_METRICS", value_name = "PATH",
-          default_value = "/metrics", value_parser = path)]
-    pub metrics: String,
+          default_value = "/metrics", value_parser = metrics_path)]
+    pub metrics: MetricsPath,
 
     /// Offer no metrics of requests and project; requests are counted for --max-lifetime all the
     /// same

@@ -66,6 +66,10 @@ pub(crate) fn page(config: &Config, (app, probes): (&Endpoint, Option<&Endpoint>
         ("probe_port", port(probes.unwrap_or(app))),
     ];
     let labels = labels.map(|(name, value)| (name.to_owned(), value)).into();
-    let info = TrafficInfo { labels, byte_buckets: config.metrics_extended };
+    let info = TrafficInfo {
+        labels,
+        byte_buckets: config.metrics_extended,
+        manners: config.verdict.manners,
+    };
     PageOptions { info, is_extended: config.metrics_extended, project: None }
 }

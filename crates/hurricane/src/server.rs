@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hurricane_control::{Check, ControlOptions, OwnWebhooks, PageOptions};
 use hurricane_files::Mount;
-use hurricane_http::{Answered, Application};
+use hurricane_http::{Answered, Application, Response};
 use hurricane_scoreboard::{Engine, Scoreboard, ScoreboardError};
 use hurricane_worker::{Logged, Reserved, WorkerOptions};
 use serde_json::Value;

@@ -143,6 +143,7 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn reload_as(&mut self, program: Option<Program>, outline: Option<Outline>) {
         self.reloading = Reloading::new(program);
         self.developing = outline.map(Developing::new).unwrap_or_default();
+        self.developing.ends_without_code = self.config.behaviour.ends_without_code;
     }
 
     /// Starts everything, and returns when everything has ended.

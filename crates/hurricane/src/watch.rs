@@ -44,7 +44,7 @@ pub(crate) fn judge(slot: &SlotReading, limits: &VerdictLimits, now: Monotonic) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hurricane_control::{DrainReadiness, Wording};
+    use hurricane_control::{DrainReadiness, Manners, Wording};
     use hurricane_scoreboard::Slot;
 
     const LIMITS: VerdictLimits = VerdictLimits {
@@ -55,6 +55,7 @@ mod tests {
         requests_max: None,
         wording: Wording { is_bare: false, is_full: false },
         tells_pace: true,
+        manners: &Manners::OURS,
     };
 
     fn at(seconds: u64) -> Monotonic {

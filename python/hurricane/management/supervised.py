@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from hurricane import _core, development, flags
+from hurricane import _core, development, flags, legacy
 from hurricane.loader import describe
+from hurricane.server.exceptions import IncompatibleOptions
 
 # The code of a wrong flag or setting, which code does not mend.
 USAGE = 2
+# That of an exception.
+FAILED = 1
+
+
+class UsageError(CommandError):
+    """A flag or setting is wrong, which code does not mend."""
 
 
 class SupervisedCommand(BaseCommand):
@@ -20,6 +28,8 @@ class SupervisedCommand(BaseCommand):
 
     # The flags that it has.
     known_flags: ClassVar[staticmethod[[], list[_core.Flag]]]
+    # Whether its flags are those of Django-Hurricane 1.6.2, and may mean what they meant there.
+    has_predecessor: ClassVar[bool] = False
     # Given the typed flags, the settings and why the process ends: tells who wants to know.
     last_words: ClassVar[staticmethod[[list[str], dict[str, str], str], None]]
     # Given the typed flags and the settings: whether code is being written.
@@ -42,9 +52,13 @@ class SupervisedCommand(BaseCommand):
         try:
             return super().execute(*args, **options)
         except Exception as error:
+            is_usage = isinstance(error, IncompatibleOptions | UsageError)
+            if isinstance(error, IncompatibleOptions) and self._is_legacy(options):
+                error.returncode = FAILED
+                traceback.print_exc()
             reason = str(error) if isinstance(error, CommandError) else describe(error)
-            self.last_words(self._typed(options), self._known_settings(), reason)
-            if self._is_developed(options) and getattr(error, "returncode", 1) != USAGE:
+            self.last_words(*self._known(options), reason)
+            if self._is_developed(options) and not is_usage:
                 development.show(error, sys.stderr)
                 development.start_again(error)
             raise
@@ -54,25 +68,41 @@ class SupervisedCommand(BaseCommand):
     def handle(self, *_args: str, **options: Any) -> None:  # noqa: ANN401 - Django's signature
         """Supervises; exits with the server's code if that is not 0."""
         try:
-            configured = flags.from_settings(settings, self.known_flags())
-        except flags.SettingError as error:
-            raise CommandError(str(error), returncode=USAGE) from error
-        code = self.supervise(self._typed(options), configured, options)
+            typed, configured = self._typed(options), self._configured(options)
+        except (flags.FlagError, flags.SettingError) as error:
+            raise UsageError(str(error), returncode=self._usage(options)) from error
+        code = self.supervise(typed, configured, options)
         if code in development.MENDED_BY_CODE and self._is_developed(options):
             development.start_again()
         if code != 0:
-            sys.exit(code)
+            sys.exit(self._usage(options) if code == USAGE else code)
 
     def _typed(self, options: dict[str, Any]) -> list[str]:
-        return flags.typed(options, self.known_flags())
+        is_legacy = self._is_legacy(options)
+        typed = flags.typed(options, self.known_flags(), is_legacy=is_legacy)
+        if is_legacy and legacy.reloads(options, self._configured(options)):
+            typed.append("--autoreload=true")
+        return typed
+
+    def _configured(self, options: dict[str, Any]) -> dict[str, str]:
+        is_legacy = self._is_legacy(options)
+        return flags.from_settings(settings, self.known_flags(), is_legacy=is_legacy)
+
+    def _is_legacy(self, options: dict[str, Any]) -> bool:
+        """Whether flags and settings mean what they meant to Django-Hurricane 1.6.2."""
+        return self.has_predecessor and legacy.is_wanted(options, settings)
+
+    def _usage(self, options: dict[str, Any]) -> int:
+        """The exit code of what is wrong; it was that of any exception."""
+        return FAILED if self._is_legacy(options) else USAGE
 
     def _is_developed(self, options: dict[str, Any]) -> bool:
         """Whether a start that fails is tried again. A reload has others who see to that."""
-        return _core.is_done() and self.develops(self._typed(options), self._known_settings())
+        return _core.is_done() and self.develops(*self._known(options))
 
-    def _known_settings(self) -> dict[str, str]:
-        """The settings that are flags, or none of them when one cannot be a flag's."""
+    def _known(self, options: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+        """Typed flags, and settings that are flags; none of them when one cannot be."""
         try:
-            return flags.from_settings(settings, self.known_flags())
-        except flags.SettingError:
-            return {}
+            return self._typed(options), self._configured(options)
+        except (flags.FlagError, flags.SettingError):
+            return [], {}

@@ -17,6 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from hurricane import compat
 from hurricane.metrics import processes, registry, sharing
 from hurricane.metrics.base import AverageMetric, CalculatedMetric
 from hurricane.metrics.numbers import HIDDEN
@@ -117,9 +118,27 @@ def combine(own: list[Any], shared: dict[str, Any]) -> list[Any]:
         if everywhere is None or family.name in calculated:
             families.append(processes.summed(family))
         else:
-            families.append(everywhere)
+            families.append(as_before(everywhere, family) if compat.is_legacy() else everywhere)
     # Made by a worker after it was forked.
     return families + list(shared.values())
+
+
+def as_before(everywhere: Any, own: Any) -> Any:  # noqa: ANN401 - families of the library
+    """A family of the one worker: when it was made, and a gauge without whose it is."""
+    created = [sample for sample in own.samples if sample.name.endswith("_created")]
+    workers_last = sorted(everywhere.samples, key=is_of_worker)
+    anonymous = {
+        (sample.name, *sorted(labels.items())): sample._replace(labels=labels)
+        for sample in workers_last
+        for labels in [{name: value for name, value in sample.labels.items() if name != "pid"}]
+    }
+    everywhere.samples = [*anonymous.values(), *created]
+    return everywhere
+
+
+def is_of_worker(sample: Any) -> bool:  # noqa: ANN401 - a sample of the library
+    """Whether a worker has set it, and not the process from which workers are forked."""
+    return str(sample.labels.get("pid", "")).startswith("w")
 
 
 def names_of_calculated() -> Iterable[str]:

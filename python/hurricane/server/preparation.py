@@ -16,7 +16,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, TypeVar
 
-from hurricane import server
+from hurricane import compat, server
 from hurricane.loader import describe
 from hurricane.server import announcements, databases, loggers, migrations
 from hurricane.server.databases import aliases
@@ -40,14 +40,20 @@ class PreparationError(Exception):
     """The server must not start; the text is one sentence, the cause its ``__cause__``."""
 
 
+class PreparationWarningError(PreparationError):
+    """As that, but told as a warning."""
+
+
 def prepare(
     commands: Sequence[Sequence[str]],
     check: bool,
     apply: bool,
     tell: Tell,
     lines: Callable[[int, str], None] | None,
-) -> tuple[str, str] | None:
+) -> tuple[str, str, bool] | None:
     """Does all that was asked for; returns why the server must not start, and the traceback.
+
+    With them comes whether that is told as a warning.
 
     ``tell`` is called with what is being waited for. ``lines`` takes log lines where Python's
     logging would drop them.
@@ -63,7 +69,8 @@ def prepare(
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a project may raise anything
         sentence = str(error) if isinstance(error, PreparationError) else describe(error)
         cause = error.__cause__ or error
-        return sentence, "".join(traceback.format_exception(cause))
+        is_warning = isinstance(error, PreparationWarningError)
+        return sentence, "".join(traceback.format_exception(cause)), is_warning
     finally:
         connections.close_all()
     return None
@@ -168,6 +175,9 @@ def check_db_and_migrations(
 
 def await_migrations(*, apply_migration: bool, tell: Tell) -> None:
     """Returns when every database can be reached and has no migration pending."""
+    if compat.is_legacy():
+        settle_as_before(apply_migration=apply_migration, tell=tell)
+        return
     patiently(reach_databases, "checking the databases", tell)
     announcements.announce(
         "Database was checked successfully",
@@ -176,6 +186,25 @@ def await_migrations(*, apply_migration: bool, tell: Tell) -> None:
     )
     for alias in aliases():
         settle(alias, apply_migration=apply_migration, tell=tell)
+
+
+def settle_as_before(*, apply_migration: bool, tell: Tell) -> None:
+    """Returns when no migration is pending, of which only those of ``default`` are applied.
+
+    Databases must be there.
+    """
+    try:
+        reach_databases()
+        announcements.announce(
+            "Database was checked successfully",
+            event="Database check successful",
+            database=", ".join(aliases()),
+        )
+        for alias in aliases():
+            settle(alias, apply_migration=apply_migration and alias == "default", tell=tell)
+    except Exception as error:
+        server.logger.warning("Database command execution has failed with %s", error)
+        raise PreparationWarningError(f"looking for migrations has failed: {error}") from error
 
 
 def reach_databases() -> None:
@@ -237,7 +266,7 @@ def patiently(step: Callable[[], T], doing: str, tell: Tell) -> T:
         try:
             done = step()
         except Exception as error:
-            if not is_loss(error):
+            if not is_loss(error) or compat.is_legacy():
                 raise
             text = f"waiting for {one_line(error)}"
             if text != said:

@@ -44,6 +44,7 @@ impl Harness {
             reserved: None,
             logged: None,
             logs_reserved: false,
+            counts_reserved: false,
             identifies: false,
             mounts: Vec::new(),
             proxies: Proxies::default(),

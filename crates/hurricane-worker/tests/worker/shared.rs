@@ -46,6 +46,7 @@ impl Shared {
                     reserved: None,
                     logged: None,
                     logs_reserved: false,
+                    counts_reserved: false,
                     identifies: false,
                     mounts: Vec::new(),
                     proxies: Proxies::default(),

@@ -15,16 +15,19 @@ pub(super) fn run_worker<A: Application>(
     let context = introduce(parts, (index, slot), stacks);
     let config = &parts.config;
     let late_mounts = parts.late_mounts.as_ref().map(|late| late()).unwrap_or_default();
+    let names_charset = config.behaviour.names_charset;
+    let mounts = config.mounts.iter().cloned().chain(late_mounts);
     let options = WorkerOptions {
         limits: config.limits.clone(),
         io: config.io,
         pin,
         shares_listener: parts.shares_listener,
-        reserved: (config.probe_port == ProbePort::Integrated).then(|| reserved(parts)),
+        reserved: reserved(parts),
         logged: logged(parts, Some(slot)),
         logs_reserved: config.log_probes,
+        counts_reserved: config.behaviour.counts_probes,
         identifies: config.identifies,
-        mounts: [config.mounts.clone(), late_mounts].concat(),
+        mounts: mounts.map(|mount| Mount { names_charset, ..mount }).collect(),
         proxies: config.proxies.clone(),
         tls: config.tls.clone(),
     };
@@ -74,8 +77,19 @@ fn logged(parts: &Parts, slot: Option<usize>) -> Option<Logged> {
     })
 }
 
+/// What the application is not asked: probes on its port, and methods that there are not.
+fn reserved(parts: &Parts) -> Option<Reserved> {
+    let integrated = parts.config.probe_port == ProbePort::Integrated;
+    let probes = integrated.then(|| probes(parts));
+    let Some(methods) = parts.config.limits.dialect.methods else { return probes };
+    Some(Arc::new(move |head| match methods.contains(&head.method()) {
+        true => probes.as_ref().and_then(|probes| probes(head)),
+        false => Some(Response::text("method not allowed").with_status(405)),
+    }))
+}
+
 /// Probes on the application's port.
-fn reserved(parts: &Parts) -> Reserved {
+fn probes(parts: &Parts) -> Reserved {
     let Parts { config, board, status, .. } = parts.clone();
     let scrape = parts.scrape().filter(|_| parts.page.project.is_none());
     Arc::new(move |head| {

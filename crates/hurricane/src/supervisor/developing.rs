@@ -41,6 +41,8 @@ pub(super) struct Developing {
     collects: bool,
     collection: Option<Collection>,
     terminal: Option<Terminal>,
+    /// Whether the server ends when changed code cannot be loaded.
+    pub(super) ends_without_code: bool,
 }
 
 /// The process that collects static files.
@@ -57,6 +59,7 @@ pub(crate) struct DevelopingNote {
     is_early: bool,
     collects: bool,
     terminal: Option<Terminal>,
+    ends_without_code: bool,
 }
 
 impl Developing {
@@ -71,6 +74,7 @@ impl Developing {
         self.was_early = note.is_early;
         self.collects = note.collects;
         self.terminal.clone_from(&note.terminal);
+        self.ends_without_code = note.ends_without_code;
         if !has_application {
             self.outline = None;
             self.changes = Some(Changes::watch(note.watched.clone(), note.loading_since));
@@ -86,6 +90,7 @@ impl Developing {
             is_early: self.is_early,
             collects: self.collects,
             terminal: self.terminal.clone(),
+            ends_without_code: self.ends_without_code,
         })
     }
 

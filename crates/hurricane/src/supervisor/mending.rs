@@ -177,12 +177,12 @@ impl Supervisor<'_> {
     /// nothing is under way.
     fn end_disconnected(&mut self, reason: String) {
         if !self.is_ready() {
-            return self.fail(Exit::Disconnected, reason);
+            return self.fail(self.config.behaviour.disconnected, reason);
         }
         let server = self.board.server();
         server.failure().set(&reason);
         server.set_phase(Phase::Stopping);
-        self.verdict = Some(End { exit: Exit::Disconnected, reason });
+        self.verdict = Some(End { exit: self.config.behaviour.disconnected, reason });
         self.stop.ask(false);
     }
 
@@ -253,7 +253,10 @@ impl Supervisor<'_> {
     fn has_checked(&mut self, now: Instant) -> bool {
         let since = *self.served_since.get_or_insert(now);
         let longest = self.config.check_timeout + CHECKS_MARGIN;
-        !self.control.wanted || self.board.have_checks_ended() || now - since > longest
+        // Those that a probe runs have ended when it is answered.
+        let is_asked = self.config.verdict.manners.asks_checks && self.control.listener.is_some();
+        let is_decided = !self.control.wanted || is_asked || self.board.have_checks_ended();
+        is_decided || now - since > longest
     }
 
     /// Kills a worker that cannot go on. It is replaced when its end is noted.

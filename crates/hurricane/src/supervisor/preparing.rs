@@ -47,6 +47,12 @@ impl Supervisor<'_> {
     }
 
     fn start_workers(&mut self) {
+        let sockets = self.seats.iter().filter_map(|seat| seat.listener.as_ref());
+        if let Err(error) = self.listeners.open_late(sockets) {
+            let reason = format!("the server cannot listen: {error}");
+            tracing::error!("{reason}");
+            return self.fail(Exit::Failed, reason);
+        }
         for index in 0..self.seats.len() {
             self.start_worker(index);
         }
@@ -72,7 +78,7 @@ impl Supervisor<'_> {
             None => format!("the preparation was {}", cause_of(None, Some(how))),
         };
         tracing::error!("{reason}");
-        self.fail(Exit::PreparationFailed, reason);
+        self.fail(self.config.behaviour.preparation_failed, reason);
     }
 
     fn load(&mut self) {

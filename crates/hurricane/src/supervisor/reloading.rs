@@ -334,6 +334,12 @@ impl Supervisor<'_> {
         let due = (!self.developing.is_on()).then(|| Instant::now() + retry);
         self.reloading.keeping = Some(Keeping { failures: notes.failures, due });
         match &notes.failed {
+            Some(cause) if self.developing.is_on() && self.developing.ends_without_code => {
+                tracing::error!(cause, "the code cannot be loaded; the server ends");
+                let reason = format!("changed code cannot be loaded: {cause}");
+                self.verdict = Some(End { exit: Exit::Failed, reason });
+                self.stop.ask(true);
+            }
             Some(cause) if self.developing.is_on() => {
                 self.board.server().add_failed_reload();
                 tracing::error!(

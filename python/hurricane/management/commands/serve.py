@@ -15,6 +15,7 @@ class Command(SupervisedCommand):
     """Serves the project until it is told to stop."""
 
     help = "Serves this project over HTTP, one core per worker, with probes for Kubernetes."
+    has_predecessor = True
     known_flags = staticmethod(flags.of_server)
     last_words = staticmethod(_core.last_words)
     develops = staticmethod(_core.develops)

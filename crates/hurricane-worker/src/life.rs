@@ -183,21 +183,47 @@ async fn obey<A: Application>(worker: Rc<Worker<A>>, mut orders: monoio::net::Un
 }
 
 fn follow<A: Application>(worker: &Rc<Worker<A>>, order: u8) {
-    match (order, worker.orders()) {
-        (DRAIN_ORDER, Orders::Serve) => worker.drain(Orders::Drain),
-        (RETIRE_ORDER, Orders::Serve | Orders::Drain) => worker.retire(),
-        (LEAVE_ORDER, Orders::Serve | Orders::Drain) => {
+    match step(order, worker.orders()) {
+        Step::Drain => worker.drain(Orders::Drain),
+        Step::Retire => worker.retire(),
+        Step::CloseIdle => worker.close_idle(),
+        Step::Leave => {
             worker.drain(Orders::Leave);
             close_door_later(worker);
         }
-        (STOP_ORDER, Orders::Serve | Orders::Drain) => {
+        Step::Stop => {
             worker.drain(Orders::Stop);
             close_door_later(worker);
         }
-        (CLOSE_ORDER, Orders::Retire) => worker.close_idle(),
-        // On its way already; now its idle connections have to hurry.
-        (STOP_ORDER, Orders::Retire | Orders::Leave) => worker.drain(Orders::Stop),
-        _ => {}
+        Step::Hurry => worker.drain(Orders::Stop),
+        Step::Stay => {}
+    }
+}
+
+/// What an order means to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Drain,
+    Retire,
+    Leave,
+    Stop,
+    /// It is on its way already; now its idle connections have to hurry.
+    Hurry,
+    /// Those at once.
+    CloseIdle,
+    Stay,
+}
+
+/// That, by what it was told before.
+fn step(order: u8, before: Orders) -> Step {
+    match (order, before) {
+        (DRAIN_ORDER, Orders::Serve) => Step::Drain,
+        (RETIRE_ORDER, Orders::Serve | Orders::Drain) => Step::Retire,
+        (LEAVE_ORDER, Orders::Serve | Orders::Drain) => Step::Leave,
+        (STOP_ORDER, Orders::Serve | Orders::Drain) => Step::Stop,
+        (STOP_ORDER, Orders::Retire | Orders::Leave) => Step::Hurry,
+        (CLOSE_ORDER, Orders::Retire) => Step::CloseIdle,
+        _ => Step::Stay,
     }
 }
 
@@ -207,4 +233,25 @@ fn close_door_later<A: Application>(worker: &Rc<Worker<A>>) {
         monoio::time::sleep(LAST_ACCEPTS).await;
         worker.close_door();
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_order_means_to_a_worker_what_the_ones_before_leave_of_it() {
+        use Step::{CloseIdle, Drain, Hurry, Leave, Retire, Stay, Stop};
+        let orders = [DRAIN_ORDER, STOP_ORDER, RETIRE_ORDER, CLOSE_ORDER, LEAVE_ORDER, b'?'];
+        for (before, steps) in [
+            (Orders::Serve, [Drain, Stop, Retire, Stay, Leave, Stay]),
+            (Orders::Drain, [Stay, Stop, Retire, Stay, Leave, Stay]),
+            (Orders::Retire, [Stay, Hurry, Stay, CloseIdle, Stay, Stay]),
+            (Orders::Leave, [Stay, Hurry, Stay, Stay, Stay, Stay]),
+            (Orders::Stop, [Stay; 6]),
+            (Orders::Abandon, [Stay; 6]),
+        ] {
+            assert_eq!(orders.map(|order| step(order, before)), steps, "{before:?}");
+        }
+    }
 }

@@ -17,7 +17,36 @@ use socket2::SockRef;
 
 use crate::unsent::unsent_bytes;
 
-/// What a connection is waiting for.
+/// What a connection is waiting for: the states of its life. `tests/worker/states.rs` holds each row.
+///
+/// | state | event | what the peer gets | state then |
+/// |---|---|---|---|
+/// | Request | a part of a head | nothing | Head |
+/// | Request | a whole head | nothing | Reply |
+/// | Request | the peer's end | our end | closed |
+/// | Request | the deadline | our end | closed |
+/// | Head | the rest of it, with a body to come | nothing | Body |
+/// | Head | the rest of it | nothing | Reply |
+/// | Head | a broken rule | its status, our end | Linger |
+/// | Head | the deadline | 408, our end | Linger |
+/// | Head | the peer's end | our end | closed |
+/// | Body | the rest of it | nothing | Reply |
+/// | Body | a broken rule | its status, our end | Linger |
+/// | Body | the deadline | 408, our end | Linger |
+/// | Body | the peer's end | our end | closed |
+/// | Reply | an answer | the answer | Request |
+/// | Reply | the last answer | the answer, our end | Linger |
+/// | Reply | a panic of the application | 500, our end | Linger |
+/// | Reply | the peer's end at once | the answer, our end | closed |
+/// | Reply | the next request | both answers in order | Request |
+/// | Write | the peer takes it all | the answer | Request |
+/// | Write | the deadline | a part of the answer | closed |
+/// | Write | the peer's reset | nothing | closed |
+/// | Linger | the peer's end | nothing | closed |
+/// | Linger | the deadline | nothing | closed |
+/// | Linger | more than is read of a refused body | a reset | closed |
+///
+/// A handshake of TLS comes before all of them, in a task of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
     /// The first byte of a request.

@@ -5,3 +5,4 @@ mod harness;
 mod leave;
 mod serve;
 mod shared;
+mod states;

@@ -44,8 +44,8 @@ impl Spool {
     /// # Errors
     /// When no temporary file can be made or written: no writable TMPDIR, disk full.
     pub(crate) async fn settle(&mut self, limits: &Limits) -> Result<(), Ending> {
-        let is_short = self.memory.len() <= limits.body_memory_bytes_max;
-        if is_short && self.file.is_none() && self.taken.grow_to(self.memory.capacity()) {
+        let is_short = self.file.is_none() && self.memory.len() <= limits.body_memory_bytes_max;
+        if is_short && self.taken.grow_to(self.memory.capacity()) {
             return Ok(());
         }
         let moved = self.move_to_file().await;

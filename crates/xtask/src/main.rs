@@ -1,5 +1,5 @@
 //! Automation of this repository: `cargo xtask demo`, `test`, `lint`, `tidy`, `docs`, `fuzz`, `wheels`,
-//! `sbom`, `bench`, `loadtest`, `profile`, `report`.
+//! `sbom`, `bench`, `soak`, `loadtest`, `profile`, `report`.
 //!
 //! Needs Rust and a CPython of 3.11 or later, with `pip` able to reach a package index. All that
 //! is made (virtual environments, databases, tools) goes under the target directory.
@@ -12,6 +12,7 @@ mod interpreter;
 mod lint;
 mod loadtest;
 mod sbom;
+mod soak;
 mod step;
 mod system;
 mod test;
@@ -56,6 +57,8 @@ enum Task {
     Sbom,
     /// Measure parts of a request and whole requests: wall times, instruction counts
     Bench(bench::Args),
+    /// Serve mixed traffic for minutes, and a thousand slow clients of each kind: nothing may grow
+    Soak(soak::Args),
     /// Compare with rivals under load, or (`rolling`) what they lose; see loadtest/README.md
     #[command(disable_help_flag = true)]
     Loadtest {
@@ -101,6 +104,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sbom => sbom::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Loadtest { arguments } => loadtest::run(&arguments),
         Task::Profile { arguments } => loadtest::profile(&arguments),
         Task::Report { arguments } => loadtest::report(&arguments),

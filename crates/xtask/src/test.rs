@@ -14,6 +14,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 
 use crate::interpreter::{self, Interpreter};
+use crate::soak::{self, SHORT_MINUTES};
 use crate::venv::Venv;
 use crate::{checkout, fuzz, loadtest, step, system};
 
@@ -111,12 +112,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         outcomes.add("loadtest", || loadtest::compare(&venvs[0], &["--gate".into()]));
     }
     if built && wanted(Part::Python) && args.pytest.is_empty() {
-        for (interpreter, venv) in interpreters.iter().zip(&venvs).skip(1) {
-            outcomes.add(&format!("python {}", interpreter.name()), || {
-                venv.install_checkout()?;
-                pytest_side_by_side(venv, &FEWER_TESTS)
-            });
-        }
+        // It measures no time, nor do those that it runs beside.
+        thread::scope(|scope| {
+            let soaking = scope.spawn(|| soak::beside(&venvs[0], SHORT_MINUTES, &[]));
+            for (interpreter, venv) in interpreters.iter().zip(&venvs).skip(1) {
+                outcomes.add(&format!("python {}", interpreter.name()), || {
+                    venv.install_checkout()?;
+                    pytest_side_by_side(venv, &FEWER_TESTS)
+                });
+            }
+            let rest = || soaking.join().unwrap_or_else(|_| bail!("the soak panicked"));
+            outcomes.add("soak, the rest", rest);
+        });
     }
     outcomes.conclude()
 }
@@ -134,7 +141,7 @@ fn rust(interpreter: &Interpreter) -> anyhow::Result<()> {
     step::run(test.env("PYO3_PYTHON", &interpreter.executable))
 }
 
-fn pytest<A: AsRef<OsStr>>(
+pub(crate) fn pytest<A: AsRef<OsStr>>(
     venv: &Venv,
     arguments: impl IntoIterator<Item = A>,
 ) -> anyhow::Result<()> {

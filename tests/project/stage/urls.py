@@ -29,6 +29,8 @@ urlpatterns = [
     path("file", views.file),
     path("handed", views.handed),
     path("told", views.told),
+    path("vanish", views.vanish),
+    path("fork", views.fork),
     path("generated", views.generated),
     path("orphan", views.orphan),
     path("mask", views.mask),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 
 from django.conf import settings
@@ -194,6 +195,23 @@ def fail(_request: HttpRequest) -> HttpResponse:
 def leave(_request: HttpRequest) -> HttpResponse:
     """Asks Python to end."""
     sys.exit(3)
+
+
+def vanish(_request: HttpRequest) -> HttpResponse:
+    """Ends the process without a word."""
+    os._exit(3)
+
+
+def fork(_request: HttpRequest) -> HttpResponse:
+    """Forks, and lets the child live for a moment beside the server."""
+    with warnings.catch_warnings():
+        # The process has threads, and the child does nothing that needs them.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return HttpResponse("forked", content_type="text/plain")
 
 
 def empty(_request: HttpRequest) -> HttpResponse:

@@ -2,7 +2,9 @@
 //! taken stand there once, each on a line of its own, and one length at most frames the body.
 #![no_main]
 
-use hurricane_http::{BodyLength, HeadEncoder, HttpDate, RequestFacts, TransferFraming, Version};
+use hurricane_http::{
+    BodyLength, Head, HeadEncoder, HttpDate, Limits, RequestFacts, TransferFraming,
+};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
 #[derive(Arbitrary, Debug)]
@@ -50,9 +52,11 @@ libfuzzer_sys::fuzz_target!(|answer: Answer<'_>| {
 
 /// What is said of the answer, and how many fields of the application stand in it.
 fn encode(answer: &Answer<'_>, out: &mut Vec<u8>) -> Option<(TransferFraming, bool, usize)> {
-    let version = if answer.is_old { Version::Http10 } else { Version::Http11 };
-    let facts =
-        RequestFacts { version, is_head: answer.is_head, keep_alive: answer.keep_alive, id: None };
+    let method = if answer.is_head { "HEAD" } else { "GET" };
+    let version = if answer.is_old { "1.0" } else { "1.1" };
+    let request = format!("{method} / HTTP/{version}\r\nHost: a\r\n\r\n");
+    let (head, _) = Head::parse(request.as_bytes(), &Limits::default()).ok().flatten()?;
+    let facts = RequestFacts::of(&head, answer.keep_alive);
     let mut encoder = HeadEncoder::new(out, answer.status, answer.reason).ok()?;
     let mut taken = 0;
     for (name, value) in &answer.fields {

@@ -280,6 +280,8 @@ def test_a_view_may_send_a_webhook(start_once: Starter) -> None:
 def test_logs_show_all_of_the_url_where_nothing_was_to_change(start_once: Starter) -> None:
     with Receiver(404) as receiver:
         server = start_once("--webhook-url", receiver.url, "--compat", "1.6")
+        # As it was, what a probe says is told when one has asked.
+        assert [server.probe(path).response.status for path in ("/alive", "/ready")] == [200] * 2
         receiver.wait_for(3)
         failed = f"Sending webhook to {receiver.url} has failed due to"
         assert wait_until(lambda: server.lines_with(failed), SETTLE_SECONDS, "the failure")

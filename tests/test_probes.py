@@ -263,3 +263,26 @@ def test_probes_answer_while_every_worker_is_stopped(start: Starter) -> None:
     finally:
         for worker in workers:
             os.kill(worker, signal.SIGCONT)
+
+
+def test_as_it_was_a_probe_waits_for_its_checks_and_holds_no_other(start_once: Starter) -> None:
+    server = start_once("--compat", "1.6", "--check-timeout", "60")
+    server.put("liveness-hangs")
+    with wire.Connection(server.probe_port) as waiting:
+        waiting.send(request("GET", "/alive"))
+        assert [server.probe(path).response.status for path in ("/ready", "/startup")] == [200] * 2
+        server.put("liveness-fails")
+        server.remove("liveness-hangs")
+        assert waiting.response().status in {200, 500}
+    assert server.probe("/alive").response.body == b"check error"
+    server.remove("liveness-fails")
+    assert server.probe("/alive").response.status == 200
+
+
+def test_as_it_was_a_probe_waits_no_longer_than_a_check_may_take(start_once: Starter) -> None:
+    server = start_once("--compat", "1.6", "--check-timeout", "1")
+    server.put("liveness-hangs")
+    # One that asks while the run goes on hears of it at once.
+    assert [server.probe("/alive").response.status for _ in range(2)] == [500] * 2
+    server.remove("liveness-hangs")
+    wait_for(server, "/alive", 200)

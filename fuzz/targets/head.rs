@@ -2,11 +2,17 @@
 //! state machine does. Each request can be given an identifier, and has one then.
 #![no_main]
 
-use hurricane_http::{Head, HeadParser, Limits, REQUEST_ID_BYTES};
+use hurricane_http::{Dialect, Head, HeadParser, Limits, REQUEST_ID_BYTES};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    let limits = Limits { head_bytes_max: 4096, target_bytes_max: 512, ..Limits::default() };
-    let whole = Head::parse(input, &limits).map(|head| {
+    for dialect in [&Dialect::OURS, &Dialect::LEGACY] {
+        let default = Limits::default();
+        judge(input, &Limits { head_bytes_max: 4096, target_bytes_max: 512, dialect, ..default });
+    }
+});
+
+fn judge(input: &[u8], limits: &Limits) {
+    let whole = Head::parse(input, limits).map(|head| {
         head.map(|(mut head, consumed)| {
             let mut field = None;
             head.identify(|| [b'a'; REQUEST_ID_BYTES]);
@@ -19,10 +25,10 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     });
     let mut parser = HeadParser::default();
     let split = (0..=input.len())
-        .map(|len| parser.parse(&input[..len], &limits).map(|head| head.map(|(_, len)| len)))
+        .map(|len| parser.parse(&input[..len], limits).map(|head| head.map(|(_, len)| len)))
         .find(|outcome| *outcome != Ok(None));
     assert_eq!(whole, split.unwrap_or(Ok(None)));
-});
+}
 
 fn is_request_id(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"x-request-id")

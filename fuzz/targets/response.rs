@@ -3,7 +3,7 @@
 #![no_main]
 
 use hurricane_http::{
-    BodyLength, Head, HeadEncoder, HttpDate, Limits, RequestFacts, TransferFraming,
+    BodyLength, Dialect, Head, HeadEncoder, HttpDate, Limits, RequestFacts, TransferFraming,
 };
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
@@ -14,6 +14,7 @@ struct Answer<'a> {
     fields: Vec<(&'a [u8], &'a [u8])>,
     length: Option<u32>,
     is_old: bool,
+    is_legacy: bool,
     is_head: bool,
     keep_alive: bool,
 }
@@ -55,7 +56,9 @@ fn encode(answer: &Answer<'_>, out: &mut Vec<u8>) -> Option<(TransferFraming, bo
     let method = if answer.is_head { "HEAD" } else { "GET" };
     let version = if answer.is_old { "1.0" } else { "1.1" };
     let request = format!("{method} / HTTP/{version}\r\nHost: a\r\n\r\n");
-    let (head, _) = Head::parse(request.as_bytes(), &Limits::default()).ok().flatten()?;
+    let dialect = if answer.is_legacy { &Dialect::LEGACY } else { &Dialect::OURS };
+    let limits = Limits { dialect, ..Limits::default() };
+    let (head, _) = Head::parse(request.as_bytes(), &limits).ok().flatten()?;
     let facts = RequestFacts::of(&head, answer.keep_alive);
     let mut encoder = HeadEncoder::new(out, answer.status, answer.reason).ok()?;
     let mut taken = 0;

@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
+
 import kubelet
 import wire
 from condition import wait_until
@@ -120,10 +122,10 @@ def make_rust(directory: Path, python: str, image: str) -> None:
     podman("build", "--network=host", "--tag", f"localhost/{image}", str(directory))
 
 
-def build(target: str) -> str:
+def build(target: str, sources: Path = CHECKOUT, options: Sequence[str] = ()) -> str:
     """Builds a target of the Dockerfile; returns the image's name."""
     make_base_images()
-    image = f"localhost/hurricane-test-{target}"
+    image = f"localhost/hurricane-test-{target}{'' if sources == CHECKOUT else '-again'}"
     facts = dict(line.split(": ", 1) for line in rustc("-vV").splitlines() if ": " in line)
     toolchain = f"/usr/local/rustup/toolchains/{facts['release']}-{facts['host']}"
     podman(
@@ -134,11 +136,26 @@ def build(target: str) -> str:
         "--network=host",
         "--pull=never",
         "--build-arg=SOURCE_DATE_EPOCH=0",
+        "--timestamp=0",
         f"--volume={rustc('--print', 'sysroot')}:{toolchain}:ro",
-        str(CHECKOUT),
+        *options,
+        str(sources),
         deadline=1800,
     )
     return image
+
+
+def build_again(target: str) -> str:
+    """The same, of nothing that was built before, of files that somebody else has checked out."""
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        sources = Path(directory) / "sources"
+        ignored = shutil.ignore_patterns(".git", "target", "__pycache__", "*.so")
+        shutil.copytree(CHECKOUT, sources, ignore=ignored, copy_function=shutil.copy)
+        for path in sources.rglob("*"):
+            path.chmod(path.stat().st_mode & 0o700)
+        # Here are the directories that are mounted as caches.
+        patch.setenv("TMPDIR", directory)
+        return build(target, sources, ["--no-cache"])
 
 
 def rustc(*words: str) -> str:
@@ -147,6 +164,11 @@ def rustc(*words: str) -> str:
         ["rustc", *words], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
     return asked.stdout.strip()
+
+
+def layers(image: str) -> str:
+    """The hashes of an image's layers. Beside them it says when cached steps were taken."""
+    return podman("image", "inspect", "--format", "{{.RootFS.Layers}}", image)
 
 
 def size_bytes(image: str) -> int:

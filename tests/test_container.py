@@ -6,7 +6,7 @@ import pytest
 
 import containers
 import wire
-from containers import build, missing, podman, running, size_bytes
+from containers import build, build_again, layers, missing, podman, running, size_bytes
 from manifests import metrics_asked_for
 from wire import Connection, request
 
@@ -111,3 +111,9 @@ def test_an_image_is_small_and_says_how_it_is_run(bookshop: str) -> None:
     assert '"User":"10001:10001"' in config
     assert '"StopSignal":"SIGTERM"' in config
     assert "Healthcheck" not in config
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["bookshop", "native"])
+def test_an_image_that_is_built_again_has_the_same_layers(target: str) -> None:
+    assert layers(build_again(target)) == layers(build(target))

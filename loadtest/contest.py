@@ -57,7 +57,7 @@ class Contest:
         path = "/" if scenario.load.body else scenario.load.path
         service = Service(scenario.application, path, scenario.threads)
         server = stack.enter_context(serve(subject, service, self.site))
-        if self.warms:
+        if self.warms and scenario.seconds_max is None:
             warm(server, scenario.load, self.generator)
         return server
 
@@ -68,6 +68,7 @@ class Contest:
 
         def one(name: str) -> Measurement:
             others = [server for server in running if server.name != name]
-            return measure(by_name[name], scenario, self.generator, self.seconds, others)
+            seconds = scenario.seconds_max or self.seconds
+            return measure(by_name[name], scenario, self.generator, seconds, others)
 
         return interleave(list(by_name), one, policy)

@@ -47,6 +47,8 @@ class Scenario:
     metric: Metric = Metric.CPU
     # Threads for the application; None leaves what each server's documentation advises.
     threads: int | None = None
+    # How long a measurement may take at most, where the load ends by itself.
+    seconds_max: float | None = None
     # Bytes of every body, where all answer the same.
     body_bytes: int | None = None
     # A second load, on which we are judged while the first keeps the server busy. On our probe
@@ -130,6 +132,14 @@ SCENARIOS = (
         )
         for size, length in SIZES.items()
         for connections in (64, 512)
+        if (size, connections) != ("100m", 512)
+    ),
+    Scenario(
+        "files-100m-512", "file of 100m, 512 connections", Application.FILES,
+        Load("/static/100m.txt", connections=512, requests=512), rivals=("nginx",),
+        body_bytes=SIZES["100m"], goals=(("nginx", 1.0),), seconds_max=40,
+        note="One request for each connection. granian would need half a minute for that, and "
+        "Django-Hurricane 50 GiB of memory.",
     ),
     Scenario(
         "files-slow", "file of 1m, 1,000 slow readers", Application.FILES,

@@ -132,7 +132,7 @@ impl Head {
 
     /// The identifier that the answer is to tell: none before [`Head::identify`].
     pub fn echo(&self) -> Option<RequestId> {
-        self.id().filter(|_| self.is_identified).and_then(RequestId::new)
+        self.id().filter(|_| self.is_identified).map(RequestId::new)
     }
 
     /// Gives the request an identifier, as if it had come with one, unless it has. One that cannot

@@ -43,23 +43,31 @@ impl SentId {
 }
 
 /// A copy of an identifier that is believed.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestId {
-    /// From 1 to [`REQUEST_ID_BYTES_MAX`].
-    len: u8,
-    bytes: [u8; REQUEST_ID_BYTES_MAX],
+#[derive(Clone, Debug)]
+pub struct RequestId(Copied);
+
+/// It is moved about with each request, so the common one is short.
+#[derive(Clone, Debug)]
+enum Copied {
+    /// As they are made here.
+    Made([u8; REQUEST_ID_BYTES]),
+    Other(Box<[u8]>),
 }
 
 impl RequestId {
     /// Copies one that a head holds.
-    pub(crate) fn new(id: &[u8]) -> Option<Self> {
-        let mut bytes = [0; REQUEST_ID_BYTES_MAX];
-        bytes.get_mut(..id.len())?.copy_from_slice(id);
-        Some(Self { len: u8::try_from(id.len()).ok()?, bytes })
+    pub(crate) fn new(id: &[u8]) -> Self {
+        Self(match id.try_into() {
+            Ok(made) => Copied::Made(made),
+            Err(_) => Copied::Other(id.into()),
+        })
     }
 
     /// The identifier.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        match &self.0 {
+            Copied::Made(id) => id,
+            Copied::Other(id) => id,
+        }
     }
 }

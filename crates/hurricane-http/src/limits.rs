@@ -99,7 +99,7 @@ impl Default for Limits {
             request_memory_bytes_max: 64 * 1024 * 1024,
             response_memory_bytes_max: 64 * 1024 * 1024,
             file_memory_bytes_max: 32 * 1024 * 1024,
-            file_in_memory_bytes_max: 64 * 1024,
+            file_in_memory_bytes_max: 16 * 1024,
             connections_max: 16 * 1024,
             connections_in_all_max: usize::MAX,
             queue_len_max: 1024,

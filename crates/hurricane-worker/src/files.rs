@@ -15,9 +15,6 @@ use crate::source::ReadDone;
 use crate::tally::Counted;
 use crate::worker::Worker;
 
-/// Bytes of a file that are copied behind their head; more are written from where they are.
-const INLINE_BYTES_MAX: usize = 16 * 1024;
-
 impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     /// Answers a request below `mount`.
     pub(crate) async fn serve_file(
@@ -69,12 +66,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         self.worker.slot().answered(status);
         match content {
             Content::None => {}
-            Content::Memory(bytes) if bytes.len() <= INLINE_BYTES_MAX => {
-                pending.extend_from_slice(&bytes);
-            }
-            Content::Memory(bytes) => {
-                self.sink.write_behind(bytes, &self.worker, &self.entry).await?;
-            }
+            Content::Memory(bytes) => pending.extend_from_slice(&bytes),
             Content::File { file, offset, len } => {
                 let part = Part { file, offset, len };
                 self.sink.send_part(part, &self.worker, &self.entry).await?;

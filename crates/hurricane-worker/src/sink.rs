@@ -1,6 +1,6 @@
 //! The writing side of a connection.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use monoio::io::{AsyncWriteRent, OwnedWriteHalf};
 use monoio::net::TcpStream;
 use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
 use nix::sys::sendfile::sendfile64;
-use nix::sys::socket::{MsgFlags, send, sendmsg};
+use nix::sys::socket::{MsgFlags, send};
 
 use crate::disk;
 use crate::registry::{Entry, Waiting};
@@ -105,28 +105,6 @@ impl Sink {
             rest = Slice::into_inner(slice).slice(written..);
         }
         Ok(rest.into_inner())
-    }
-
-    /// Writes bytes that are long enough not to be copied behind what is pending, in one call as far
-    /// as the socket takes them.
-    pub(crate) async fn write_behind<A>(
-        &mut self,
-        bytes: Bytes,
-        worker: &Worker<A>,
-        entry: &Entry,
-    ) -> io::Result<()> {
-        let parts = [IoSlice::new(&self.pending), IoSlice::new(&bytes)];
-        let sent = match sendmsg::<()>(entry.socket().as_raw_fd(), &parts, &[], AT_ONCE, None) {
-            Ok(sent) => sent,
-            Err(nix::Error::EAGAIN | nix::Error::EINTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        let sent_of_bytes = sent.saturating_sub(self.pending.len());
-        self.pending.drain(..sent.min(self.pending.len()));
-        if sent_of_bytes == bytes.len() {
-            return Ok(());
-        }
-        self.write(Bytes::slice(&bytes, sent_of_bytes..), worker, entry).await
     }
 
     /// Sends a file of the application's; see [`Sink::send_part`].

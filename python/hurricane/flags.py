@@ -22,41 +22,7 @@ RESERVED = frozenset({"--help", "--version"})
 VERSION = "HURRICANE_VERSION"
 # Settings that have always been read without the prefix. Django's own DEBUG is among them: all that
 # --debug does is to let failing probes say more.
-BARE_SETTINGS = frozenset(
-    {
-        "AMQP_HOST",
-        "AMQP_PORT",
-        "AMQP_VHOST",
-        "AUTORELOAD",
-        "CHECK_MIGRATIONS",
-        "CHECK_MIGRATIONS_APPLY",
-        "COMMAND",
-        "DEBUG",
-        "DEBUGGER",
-        "DEBUGGER_PORT",
-        "LIVENESS_PROBE",
-        "LOG_PROBES",
-        "MAX_BODY_SIZE",
-        "MAX_BUFFER_SIZE",
-        "MAX_LIFETIME",
-        "MAX_MEMORY",
-        "MEDIA",
-        "METRICS",
-        "NO_METRICS",
-        "NO_PROBE",
-        "PORT",
-        "PROBE_PORT",
-        "PYCHARM_HOST",
-        "PYCHARM_PORT",
-        "READINESS_PROBE",
-        "REQ_QUEUE_LEN",
-        "STARTUP_PROBE",
-        "STATIC",
-        "STATIC_WATCH",
-        "WEBHOOK_URL",
-        "WORKERS",
-    }
-)
+BARE_SETTINGS = legacy.FLAGS | {"AMQP_HOST", "AMQP_PORT", "AMQP_VHOST", "LOG_PROBES"}
 COMMAND = "--command"
 # What a bare setting may say to be a switch's; any other text is somebody else's setting.
 SWITCH_TEXTS = frozenset({"", "0", "1", "false", "no", "off", "on", "true", "yes"})

@@ -302,25 +302,26 @@ def test_a_lost_database_restarted_the_pod(serve: Serve, tmp_path: Path) -> None
     assert bereft(serve, tmp_path).wait_for_status("/alive", 500).text == "database error"
 
 
-@mark.row("probes.database-dies")
-def test_a_database_that_dies_later_is_noticed(serve: Serve, tmp_path: Path) -> None:
+def whose_database_dies(serve: Serve, tmp_path: Path) -> Target:
+    """A server that was ready when its database was lost."""
     place = tmp_path / "place"
     place.mkdir()
     sqlite3.connect(place / "db").close()
     target = serve(settings={"DATABASES": {"default": sqlite(place / "db")}})
     target.wait_for_ready()
     place.rename(tmp_path / "lost")
+    return target
+
+
+@mark.row("probes.database-dies")
+def test_a_database_that_dies_later_is_noticed(serve: Serve, tmp_path: Path) -> None:
+    target = whose_database_dies(serve, tmp_path)
     target.wait_for_status("/ready", 500)
 
 
 @mark.old("probes.database-dies")
 def test_a_database_that_died_later_was_not_noticed(serve: Serve, tmp_path: Path) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    sqlite3.connect(place / "db").close()
-    target = serve(settings={"DATABASES": {"default": sqlite(place / "db")}})
-    target.wait_for_ready()
-    place.rename(tmp_path / "lost")
+    target = whose_database_dies(serve, tmp_path)
     assert [target.probe("/ready").response.status for _ in range(3)] == [200] * 3
 
 

@@ -92,25 +92,25 @@ def test_only_a_change_that_a_probe_saw_was_told(serve: Serve) -> None:
         assert "readiness" not in {kind for kind, _ in receiver.told()}
 
 
+def failure_of_readiness(target: Target, receiver: Receiver) -> dict[str, object]:
+    """The webhook that tells of it."""
+    target.put("readiness-fails")
+    target.wait_for_status("/ready", 500)
+    target.until(lambda: ("readiness", "failed") in receiver.told(), "the failure")
+    return next(hook for hook in receiver.received if hook["status"] == "failed")
+
+
 @mark.old("webhooks.traceback")
 def test_why_a_probe_failed_was_not_told(serve: Serve) -> None:
     with Receiver() as receiver:
-        target = start(serve, receiver)
-        target.put("readiness-fails")
-        target.wait_for_status("/ready", 500)
-        target.until(lambda: ("readiness", "failed") in receiver.told(), "the failure")
-        told = next(hook for hook in receiver.received if hook["status"] == "failed")
+        told = failure_of_readiness(start(serve, receiver), receiver)
         assert "traceback" not in told
 
 
 @mark.row("webhooks.traceback")
 def test_why_a_probe_fails_is_told(serve: Serve) -> None:
     with Receiver() as receiver:
-        target = start(serve, receiver)
-        target.put("readiness-fails")
-        target.wait_for_status("/ready", 500)
-        target.until(lambda: ("readiness", "failed") in receiver.told(), "the failure")
-        told = next(hook for hook in receiver.received if hook["status"] == "failed")
+        told = failure_of_readiness(start(serve, receiver), receiver)
         assert "told to fail" in str(told.get("traceback"))
 
 

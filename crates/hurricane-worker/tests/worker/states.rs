@@ -130,6 +130,8 @@ const BY_DEADLINES: [Row; 5] = [
     }),
     ("Write", "the deadline", |server, client| {
         client.send(LARGE);
+        // Else there may be no connection yet.
+        client.head();
         closed(server);
         let mut taken = Vec::new();
         // However it ends, by a reset as a rule.

@@ -35,7 +35,8 @@ def visitor(starter: Starter, *flags: str, **env: str) -> Server:
     path = str(directory_with("third-party"))
     # Warnings of packages are theirs, and they have sets in their answers.
     env = {"PYTHONPATH": path, "PYTHONWARNINGS": "default", "PYTHONHASHSEED": "0", **env}
-    commands = ("--command", "collectstatic --noinput --verbosity 0")
+    # Copies would be as old as each server, and answers say how old.
+    commands = ("--command", "collectstatic --link --noinput --verbosity 0")
     return starter(*flags, *commands, "--threads", "1", env=env, project=GUESTS, wait=False)
 
 

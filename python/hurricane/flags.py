@@ -51,6 +51,11 @@ def key(flag: _core.Flag) -> str:
     return flag["name"].lstrip("-").replace("-", "_")
 
 
+def setting(flag: _core.Flag) -> str:
+    """The flag's name as that of a setting without prefix, such as ``REQ_QUEUE_LEN``."""
+    return key(flag).upper()
+
+
 def add_to(parser: argparse.ArgumentParser, flags: Sequence[_core.Flag]) -> None:
     """Gives the parser these flags. An option that was not typed is absent from the result."""
     for flag in flags:
@@ -97,7 +102,8 @@ def typed(
             values = [first(words, is_legacy=is_legacy) for words in values]
         texts = [as_text(item) for item in values]
         if is_legacy:
-            texts = [text for text in texts if not legacy.is_default(flag, text)]
+            name, default = setting(flag), flag["default"]
+            texts = [text for text in texts if not legacy.is_default(name, text, default)]
         arguments += [f"{flag['name']}={text}" for text in texts]
     return arguments
 
@@ -127,8 +133,8 @@ def from_settings(
     """
     values: dict[str, str] = {}
     for flag in flags:
-        name = key(flag).upper()
-        is_prefixed = not is_legacy or legacy.is_prefixed(flag)
+        name = setting(flag)
+        is_prefixed = not is_legacy or legacy.is_prefixed(name)
         prefixed = getattr(settings, f"HURRICANE_{name}", None) if is_prefixed else None
         bare = getattr(settings, name, None) if name in BARE_SETTINGS else None
         if prefixed is not None:
@@ -136,8 +142,8 @@ def from_settings(
         elif is_bare_value(bare, flag):
             values[name] = setting_text(name, bare, flag)
     if is_legacy:
-        for variable, text in legacy.variables(flags).items():
-            values.setdefault(variable.removeprefix("HURRICANE_"), text)
+        for name in legacy.turned_on(setting(flag) for flag in flags if flag["switch"]):
+            values.setdefault(name, "true")
     version = getattr(settings, VERSION, None)
     if version is not None:
         values[VERSION] = str(version)

@@ -12,9 +12,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from hurricane import _core
+    from collections.abc import Iterable, Mapping
 
 NAME = "COMPAT"
 VARIABLE = "HURRICANE_COMPAT"
@@ -65,9 +63,9 @@ def is_wanted(options: Mapping[str, object], settings: object) -> bool:
     return str(given).lower() in VERSIONS
 
 
-def is_default(flag: _core.Flag, text: str) -> bool:
+def is_default(name: str, text: str, default: str | None) -> bool:
     """Whether a typed value counted as not given, because it is the default."""
-    return key(flag) in FLAGS and text == flag["default"]
+    return name in FLAGS and text == default
 
 
 def command(value: str) -> str:
@@ -75,20 +73,18 @@ def command(value: str) -> str:
     return shlex.join(value.split())
 
 
-def is_prefixed(flag: _core.Flag) -> bool:
+def is_prefixed(name: str) -> bool:
     """Whether the setting with the prefix is that of the flag."""
-    return key(flag) not in FLAGS
+    return name not in FLAGS
 
 
-def variables(flags: Sequence[_core.Flag]) -> dict[str, str]:
-    """Switches that variables have turned on: any text but a number that is zero did."""
-    return {
-        f"HURRICANE_{key(flag)}": "true"
-        for flag in flags
-        if flag["switch"]
-        and key(flag) in FLAGS
-        and is_on(os.environ.get(f"HURRICANE_{key(flag)}", ""))
-    }
+def turned_on(switches: Iterable[str]) -> list[str]:
+    """Those of the switches that variables turn on: any text but a number that is zero did."""
+    return [
+        name
+        for name in switches
+        if name in FLAGS and is_on(os.environ.get(f"HURRICANE_{name}", ""))
+    ]
 
 
 def is_on(text: str) -> bool:
@@ -106,8 +102,3 @@ def reloads(options: Mapping[str, object], values: Mapping[str, str]) -> bool:
     is_debugged = any(name in options or name.upper() in values for name in DEBUGGERS)
     debugs = options.get("debug", values.get("DEBUG", values.get("HURRICANE_DEBUG", "")))
     return str(debugs).lower() in {"1", "on", "true", "yes"} and not is_debugged
-
-
-def key(flag: _core.Flag) -> str:
-    """The flag's name as that of a setting."""
-    return flag["name"].lstrip("-").replace("-", "_").upper()

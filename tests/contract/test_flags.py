@@ -476,22 +476,25 @@ def test_liveness_did_not_say_that_its_lifetime_was_over(serve: Serve) -> None:
     assert target.wait_for_status("/alive", 400).body == b""
 
 
-@mark.row("flags.max-lifetime-probes")
-def test_probes_are_no_part_of_the_lifetime(serve: Serve) -> None:
+def short_lived_on_one_port(serve: Serve) -> Target:
+    """A server for two requests, whose probes share the application's port; starting."""
     port = str(free_port())
     flags = ["--port", port, "--probe-port", port, "--max-lifetime", "2"]
     target = serve(*flags, places=False, wait=False)
     target.port = target.probe_port = int(port)
+    return target
+
+
+@mark.row("flags.max-lifetime-probes")
+def test_probes_are_no_part_of_the_lifetime(serve: Serve) -> None:
+    target = short_lived_on_one_port(serve)
     target.wait_for_start()
     assert [target.probe("/alive").response.status for _ in range(6)] == [200] * 6
 
 
 @mark.old("flags.max-lifetime-probes")
 def test_probes_were_a_part_of_the_lifetime(serve: Serve) -> None:
-    port = str(free_port())
-    flags = ["--port", port, "--probe-port", port, "--max-lifetime", "2"]
-    target = serve(*flags, places=False, wait=False)
-    target.port = target.probe_port = int(port)
+    target = short_lived_on_one_port(serve)
     target.wait_for_status("/alive", 400)
     target.until(
         lambda: (

@@ -404,13 +404,19 @@ def test_a_queue_of_no_length_is_never_ready(serve: Serve) -> None:
     assert target.probe("/alive").response.status == 200
 
 
-@mark.row("probes.queue-counts-requests")
-def test_requests_are_counted_as_they_are(serve: Serve) -> None:
+def with_five_requests(serve: Serve) -> Target:
+    """A server that works on them, and may have six."""
     target = serve("--req-queue-len", "6", env={"HURRICANE_THREADS": "8"})
     target.wait_for_ready()
     for count in range(5):
         target.connect().send(request("GET", "/hold/gate"))
         target.wait_for_lines("gate-entered", count + 1)
+    return target
+
+
+@mark.row("probes.queue-counts-requests")
+def test_requests_are_counted_as_they_are(serve: Serve) -> None:
+    target = with_five_requests(serve)
     assert target.probe("/ready").response.status == 200
     target.put("gate-open")
 
@@ -425,11 +431,7 @@ def test_idle_connections_are_no_requests(serve: Serve) -> None:
 
 @mark.old("probes.queue-counts-requests")
 def test_a_request_was_counted_more_than_once(serve: Serve) -> None:
-    target = serve("--req-queue-len", "6", env={"HURRICANE_THREADS": "8"})
-    target.wait_for_ready()
-    for count in range(5):
-        target.connect().send(request("GET", "/hold/gate"))
-        target.wait_for_lines("gate-entered", count + 1)
+    target = with_five_requests(serve)
     target.wait_for_status("/ready", 400)
     target.put("gate-open")
 

@@ -232,9 +232,8 @@ impl Transmission {
     }
 
     /// Takes what the application announces, in place of what it announced before.
-    pub(crate) fn announce(&mut self, announced: Announced) {
+    pub(crate) fn announce(&mut self, mut announced: Announced) {
         self.status = announced.status();
-        let mut announced = announced;
         if !self.facts.dialect.sends_empty_fields {
             announced.drop_empty();
         }

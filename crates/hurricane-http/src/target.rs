@@ -47,7 +47,7 @@ impl Target {
             return Err(refusal);
         }
         if bytes.first() == Some(&b'/') {
-            let (path, query) = split_query(head, start, end);
+            let (path, query) = split_query(head, start, end)?;
             return Ok(Self { whole, path, query, authority: None });
         }
         if bytes == b"*" {
@@ -67,7 +67,7 @@ impl Target {
         if matches!(authority.first(), None | Some(b':')) || !is_authority(authority) {
             return Err(RequestError::InvalidAuthority);
         }
-        let (path, query) = split_query(head, authority_end, end);
+        let (path, query) = split_query(head, authority_end, end)?;
         let authority = Some(Span::new(authority_start, authority_end));
         Ok(Self { whole, path, query, authority })
     }
@@ -87,29 +87,28 @@ fn scheme_len(bytes: &[u8]) -> Result<usize, RequestError> {
     Err(if is_scheme { RequestError::UnsupportedScheme } else { RequestError::InvalidTarget })
 }
 
-fn split_query(head: &[u8], start: usize, end: usize) -> (Span, Span) {
-    match memchr(b'?', &head[start..end]) {
-        None => (Span::new(start, end), Span::default()),
-        Some(index) => (Span::new(start, start + index), Span::new(start + index + 1, end)),
+/// Path and query of `head[start..end]`. Neither may hold a `#` (RFC 9112 §3.2).
+fn split_query(head: &[u8], start: usize, end: usize) -> Result<(Span, Span), RequestError> {
+    let Some(index) = memchr2(b'?', b'#', &head[start..end]) else {
+        return Ok((Span::new(start, end), Span::default()));
+    };
+    let mark = start + index;
+    if memchr(b'#', &head[mark..end]).is_some() {
+        return Err(RequestError::TargetFragment);
     }
+    Ok((Span::new(start, mark), Span::new(mark + 1, end)))
 }
 
 /// Whether this is `uri-host [ ":" port ]` (RFC 9110 §7.2), which may be empty.
 pub(crate) fn is_authority(bytes: &[u8]) -> bool {
-    let host_len = match bytes.first() {
-        Some(b'[') => match memchr(b']', bytes) {
-            Some(close) if is_ip_literal(&bytes[1..close]) => close + 1,
+    let rest = match bytes {
+        [b'[', literal @ ..] => match memchr(b']', literal) {
+            Some(close) if is_ip_literal(&literal[..close]) => &literal[close + 1..],
             _ => return false,
         },
-        _ => {
-            let host_len = memchr(b':', bytes).unwrap_or(bytes.len());
-            if !is_reg_name(&bytes[..host_len]) {
-                return false;
-            }
-            host_len
-        }
+        _ => after_reg_name(bytes),
     };
-    match &bytes[host_len..] {
+    match rest {
         [] => true,
         [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
         _ => false,
@@ -125,21 +124,20 @@ fn has_host_and_port(authority: &[u8]) -> bool {
 
 /// `reg-name` of RFC 3986 §3.2.2; covers IPv4 addresses too.
 fn is_reg_name(bytes: &[u8]) -> bool {
-    let plain = bytes.iter().position(|&byte| !is_reg_name_byte(byte)).unwrap_or(bytes.len());
-    let mut rest = &bytes[plain..];
-    while let [byte, tail @ ..] = rest {
-        rest = match byte {
-            b'%' => match tail {
-                [high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    tail
-                }
-                _ => return false,
-            },
-            _ if is_reg_name_byte(*byte) => tail,
-            _ => return false,
-        };
+    after_reg_name(bytes).is_empty()
+}
+
+/// What follows the longest `reg-name` at the start.
+fn after_reg_name(mut bytes: &[u8]) -> &[u8] {
+    loop {
+        let plain = bytes.iter().position(|&byte| !is_reg_name_byte(byte)).unwrap_or(bytes.len());
+        bytes = match &bytes[plain..] {
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest
+            }
+            rest => return rest,
+        }
     }
-    true
 }
 
 /// `unreserved` or `sub-delims` of RFC 3986 §2.

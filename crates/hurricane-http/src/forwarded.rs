@@ -108,8 +108,8 @@ impl Head {
 
     /// Drops what proxies write, but for the fields of one family.
     fn forget_forwarding(&mut self, kept: Option<ForwardedFamily>) {
-        let bytes = &self.bytes;
-        self.fields.retain(|field| {
+        let bytes = &self.0.bytes;
+        self.0.fields.retain(|field| {
             let family = family_of(field.name.of(bytes));
             family.is_none() || family == kept
         });
@@ -123,11 +123,12 @@ impl Head {
         // Only the last is by a trusted proxy for certain.
         let last = |name| self.values(name).last().and_then(|value| elements(value).last());
         let scheme = last(b"x-forwarded-proto").and_then(Scheme::read);
-        let host = self.fields.iter().rfind(|field| is(field, &self.bytes, b"x-forwarded-host"));
+        let host =
+            self.0.fields.iter().rfind(|field| is(field, &self.0.bytes, b"x-forwarded-host"));
         let host = host.and_then(|field| {
-            let value = elements(field.value.of(&self.bytes)).last()?;
+            let value = elements(field.value.of(&self.0.bytes)).last()?;
             // The field that it stands for has the end of its name.
-            let name = field.name.of(&self.bytes).last_chunk::<4>()?;
+            let name = field.name.of(&self.0.bytes).last_chunk::<4>()?;
             self.host_of(name, value)
         });
         Hop { scheme, host, ..way }
@@ -187,27 +188,27 @@ impl Head {
     }
 
     fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let fields = self.fields.iter().filter(move |field| is(field, &self.bytes, name));
-        fields.map(|field| field.value.of(&self.bytes))
+        let fields = self.0.fields.iter().filter(move |field| is(field, &self.0.bytes, name));
+        fields.map(|field| field.value.of(&self.0.bytes))
     }
 
     /// A field of these parts of the head, if it could be Host.
     fn host_of(&self, name: &[u8], value: &[u8]) -> Option<FieldSpan> {
         let is_host = !matches!(value.first(), None | Some(b':')) && is_authority(value);
         is_host.then(|| FieldSpan {
-            name: Span::within(&self.bytes, name),
-            value: Span::within(&self.bytes, value),
+            name: Span::within(&self.0.bytes, name),
+            value: Span::within(&self.0.bytes, value),
         })
     }
 
     fn replace_host(&mut self, host: FieldSpan) {
-        let bytes = &self.bytes;
-        match self.fields.iter_mut().find(|field| is(field, bytes, b"host")) {
+        let bytes = &self.0.bytes;
+        match self.0.fields.iter_mut().find(|field| is(field, bytes, b"host")) {
             Some(field) => field.value = host.value,
-            None => self.fields.push(host),
+            None => self.0.fields.push(host),
         }
-        self.host = Some(host.value);
-        if let Some(authority) = &mut self.target.authority {
+        self.0.host = Some(host.value);
+        if let Some(authority) = &mut self.0.target.authority {
             *authority = host.value;
         }
     }

@@ -16,9 +16,8 @@
 
 use std::mem::MaybeUninit;
 
-use memchr::memchr;
-
 use crate::fields::{Framing, is_token_byte, token_prefix_len, trim, value_prefix_len};
+use crate::request::Parts;
 use crate::request_id::{self, SentId};
 use crate::span::{FieldSpan, Span};
 use crate::target::{self, Target};
@@ -116,7 +115,7 @@ impl HeadParser {
     }
 
     fn finish(&mut self, head: Head) -> (Head, usize) {
-        let consumed = self.skipped + head.bytes.len();
+        let consumed = self.skipped + head.0.bytes.len();
         *self = Self::default();
         (head, consumed)
     }
@@ -252,7 +251,6 @@ fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<He
     let (method_span, target_bytes) = (Span::within(bytes, method), request.path?.as_bytes());
     if method_span.start() > 0
         || target_bytes.len() > limits.target_bytes_max
-        || memchr(b'#', target_bytes).is_some()
         || !bytes.ends_with(b"\r\n\r\n")
     {
         return None;
@@ -276,7 +274,7 @@ fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<He
     // Room for an identifier, so that it costs no second allocation.
     let mut owned = Vec::with_capacity(bytes.len() + request_id::ROOM_BYTES);
     owned.extend_from_slice(bytes);
-    Some(Head {
+    Some(Head(Box::new(Parts {
         bytes: owned,
         fields,
         method: method_span,
@@ -289,7 +287,7 @@ fn tokenise(window: &[u8], field_count_max: usize, limits: &Limits) -> Option<He
         id: rules.id,
         is_identified: false,
         dialect: limits.dialect,
-    })
+    })))
 }
 
 /// The rules of the fields that decide about a message, and what they have said so far.

@@ -39,10 +39,14 @@ pub struct Header<'a> {
 
 /// A request head that has passed every rule of RFC 9112 and 9110 that we hold peers to.
 ///
-/// Made by [`Head::parse`] or [`HeadParser`]. It owns two allocations: its bytes and the places
-/// of its fields.
+/// Made by [`Head::parse`] or [`HeadParser`]. It is handed from the parser to the application and
+/// never copied on the way: it is one pointer.
 #[derive(Clone, Debug)]
-pub struct Head {
+pub struct Head(pub(crate) Box<Parts>);
+
+/// What a [`Head`] points to.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
     /// Exactly the head, without an empty line before it and with the one that ends it; behind it
     /// what [`Head::identify`] adds.
     pub(crate) bytes: Vec<u8>,
@@ -76,18 +80,18 @@ impl Head {
 
     /// The method token, such as `GET`. Any token is accepted, but CONNECT is refused.
     pub fn method(&self) -> &str {
-        text(self.method.of(&self.bytes))
+        text(self.0.method.of(&self.0.bytes))
     }
 
     /// The target as sent.
     pub fn target(&self) -> &[u8] {
-        self.target.whole.of(&self.bytes)
+        self.0.target.whole.of(&self.0.bytes)
     }
 
     /// The path of the target, percent-encoded as sent: of absolute-form the part after the
     /// authority (`/` when empty), `*` for asterisk-form.
     pub fn path(&self) -> &[u8] {
-        match self.target.path.of(&self.bytes) {
+        match self.0.target.path.of(&self.0.bytes) {
             [] => b"/",
             path => path,
         }
@@ -95,92 +99,96 @@ impl Head {
 
     /// What follows the first `?` of the target, without it; empty when there is none.
     pub fn query(&self) -> &[u8] {
-        self.target.query.of(&self.bytes)
+        self.0.target.query.of(&self.0.bytes)
     }
 
     /// The version of the request line.
     pub fn version(&self) -> Version {
-        self.version
+        self.0.version
     }
 
     /// All fields in order.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = Header<'_>> {
-        self.fields.iter().map(|field| Header {
-            name: text(field.name.of(&self.bytes)),
-            value: field.value.of(&self.bytes),
+        self.0.fields.iter().map(|field| Header {
+            name: text(field.name.of(&self.0.bytes)),
+            value: field.value.of(&self.0.bytes),
         })
     }
 
     /// All fields in order, names as bytes: for those who look them up in a table and have no
     /// use for text.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| (field.name.of(&self.bytes), field.value.of(&self.bytes)))
+        self.0
+            .fields
+            .iter()
+            .map(|field| (field.name.of(&self.0.bytes), field.value.of(&self.0.bytes)))
     }
 
     /// The first value of a field.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.fields
+        self.0
+            .fields
             .iter()
-            .find(|field| field.name.of(&self.bytes).eq_ignore_ascii_case(name.as_bytes()))
-            .map(|field| field.value.of(&self.bytes))
+            .find(|field| field.name.of(&self.0.bytes).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| field.value.of(&self.0.bytes))
     }
 
     /// The request's identifier: the value of its one `X-Request-ID`, or what it was given.
     pub fn id(&self) -> Option<&[u8]> {
-        self.id.place.map(|place| place.of(&self.bytes))
+        self.0.id.place.map(|place| place.of(&self.0.bytes))
     }
 
     /// The identifier that the answer is to tell: none before [`Head::identify`].
     pub fn echo(&self) -> Option<RequestId> {
-        self.id().filter(|_| self.is_identified).map(RequestId::new)
+        self.id().filter(|_| self.0.is_identified).map(RequestId::new)
     }
 
     /// Gives the request an identifier, as if it had come with one, unless it has. One that cannot
     /// be believed is replaced. From now on the answer tells it.
     pub fn identify(&mut self, make: impl FnOnce() -> [u8; REQUEST_ID_BYTES]) {
-        self.is_identified = true;
-        if self.id.place.is_some() {
+        self.0.is_identified = true;
+        if self.0.id.place.is_some() {
             return;
         }
-        if self.id.is_odd {
-            let bytes = &self.bytes;
-            self.fields.retain(|field| !request_id::is_field(field.name.of(bytes)));
+        if self.0.id.is_odd {
+            let bytes = &self.0.bytes;
+            self.0.fields.retain(|field| !request_id::is_field(field.name.of(bytes)));
         }
-        let begin = self.bytes.len();
+        let begin = self.0.bytes.len();
         let Ok(_) = u32::try_from(begin + request_id::ROOM_BYTES) else { return };
-        self.bytes.extend_from_slice(request_id::FIELD);
-        let name = Span::new(begin, self.bytes.len());
-        self.bytes.extend_from_slice(&make());
-        let value = Span::new(begin + request_id::FIELD.len(), self.bytes.len());
-        self.fields.push(FieldSpan { name, value });
-        self.id = SentId { place: Some(value), is_odd: false };
+        self.0.bytes.extend_from_slice(request_id::FIELD);
+        let name = Span::new(begin, self.0.bytes.len());
+        self.0.bytes.extend_from_slice(&make());
+        let value = Span::new(begin + request_id::FIELD.len(), self.0.bytes.len());
+        self.0.fields.push(FieldSpan { name, value });
+        self.0.id = SentId { place: Some(value), is_odd: false };
     }
 
     /// Host: of absolute-form the target's authority, else the Host field; `None` only for
     /// HTTP/1.0 without it.
     pub fn host(&self) -> Option<&[u8]> {
-        self.target.authority.or(self.host).map(|host| host.of(&self.bytes))
+        self.0.target.authority.or(self.0.host).map(|host| host.of(&self.0.bytes))
     }
 
     /// How the request is taken and answered.
     pub fn dialect(&self) -> &'static Dialect {
-        self.dialect
+        self.0.dialect
     }
 
     /// How the body ends.
     pub fn framing(&self) -> BodyFraming {
-        self.framing
+        self.0.framing
     }
 
     /// Whether the peer lets the connection live on: HTTP/1.1 without `Connection: close`, or
     /// HTTP/1.0 with `Connection: keep-alive`.
     pub fn keep_alive(&self) -> bool {
-        self.keep_alive
+        self.0.keep_alive
     }
 
     /// Whether the peer waits for `100 Continue` (HTTP/1.1 with a body only).
     pub fn expects_continue(&self) -> bool {
-        self.expects_continue
+        self.0.expects_continue
     }
 }
 

@@ -132,6 +132,13 @@ pub struct Rest {
     pub file: Option<File>,
 }
 
+impl Rest {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.file.is_none()
+    }
+}
+
 /// A response that the application has encoded, and written as far as it went.
 #[derive(Debug)]
 pub struct Written {
@@ -179,10 +186,10 @@ impl RequestFacts<'static> {
     pub fn of(head: &Head, keep_alive: bool) -> Self {
         Self {
             version: head.version(),
-            is_head: head.method.of(&head.bytes) == b"HEAD",
+            is_head: head.0.method.of(&head.0.bytes) == b"HEAD",
             keep_alive,
             id: None,
-            dialect: head.dialect,
+            dialect: head.dialect(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The `Date` field, rendered once a second.
 
+use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The format has four digits for the year.
@@ -9,18 +10,23 @@ const LAST_SECOND: u64 = 253_402_300_799;
 #[derive(Clone, Debug)]
 pub struct HttpDate {
     unix_seconds: u64,
-    text: [u8; 29],
+    line: [u8; LINE.len()],
 }
+
+/// The whole field line, with the date to come.
+const LINE: &[u8; 37] = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+const DATE: Range<usize> = 6..35;
 
 impl HttpDate {
     /// The date of a second since the Unix epoch, or of the last one of the year 9999.
     pub fn new(unix_seconds: u64) -> Self {
         let shown = Duration::from_secs(unix_seconds.min(LAST_SECOND));
         let rendered = httpdate::fmt_http_date(UNIX_EPOCH + shown);
-        let mut text = [b' '; 29];
-        let len = rendered.len().min(29);
-        text[..len].copy_from_slice(&rendered.as_bytes()[..len]);
-        Self { unix_seconds, text }
+        let mut line = *LINE;
+        for (byte, shown) in line[DATE].iter_mut().zip(rendered.bytes()) {
+            *byte = shown;
+        }
+        Self { unix_seconds, line }
     }
 
     /// Renders anew if `unix_seconds` is another second.
@@ -36,8 +42,13 @@ impl HttpDate {
     }
 
     /// `Sun, 06 Nov 1994 08:49:37 GMT`
-    pub fn as_bytes(&self) -> &[u8; 29] {
-        &self.text
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.line[DATE]
+    }
+
+    /// The field with its end of line.
+    pub(crate) fn line(&self) -> &[u8; LINE.len()] {
+        &self.line
     }
 }
 

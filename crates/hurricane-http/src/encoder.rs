@@ -61,11 +61,16 @@ impl<'a> HeadEncoder<'a> {
         }
         let start = out.len();
         out.reserve(256);
-        out.extend_from_slice(b"HTTP/1.1 ");
-        out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(if reason.is_empty() { standard_reason(status) } else { reason });
-        out.extend_from_slice(b"\r\n");
+        match standard_line(status) {
+            Some(line) if reason.is_empty() => out.extend_from_slice(line),
+            _ => {
+                out.extend_from_slice(b"HTTP/1.1 ");
+                out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+                out.push(b' ');
+                out.extend_from_slice(reason);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
         Ok(Self {
             out,
             start,
@@ -181,7 +186,7 @@ impl<'a> HeadEncoder<'a> {
             self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
         if !self.has_date && facts.dialect.dates {
-            self.field(b"Date", date.as_bytes());
+            self.out.extend_from_slice(date.line());
         }
         if !self.has_server {
             name_server(self.out, facts.dialect);
@@ -214,9 +219,7 @@ impl<'a> HeadEncoder<'a> {
 /// the request's identifier and `Connection`. For heads that are made of lines known to be valid.
 pub fn end_head(out: &mut Vec<u8>, facts: RequestFacts<'_>, date: &HttpDate) {
     if facts.dialect.dates {
-        out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(date.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(date.line());
     }
     name_server(out, facts.dialect);
     tell(out, facts.id);
@@ -291,65 +294,76 @@ fn readable(name: &[u8]) -> String {
     String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned()
 }
 
-/// The phrase of the registry of status codes; empty for codes that are not in it.
-fn standard_reason(status: u16) -> &'static [u8] {
-    match status {
-        200 => b"OK",
-        201 => b"Created",
-        202 => b"Accepted",
-        203 => b"Non-Authoritative Information",
-        204 => b"No Content",
-        205 => b"Reset Content",
-        206 => b"Partial Content",
-        207 => b"Multi-Status",
-        208 => b"Already Reported",
-        226 => b"IM Used",
-        300 => b"Multiple Choices",
-        301 => b"Moved Permanently",
-        302 => b"Found",
-        303 => b"See Other",
-        304 => b"Not Modified",
-        305 => b"Use Proxy",
-        307 => b"Temporary Redirect",
-        308 => b"Permanent Redirect",
-        400 => b"Bad Request",
-        401 => b"Unauthorized",
-        402 => b"Payment Required",
-        403 => b"Forbidden",
-        404 => b"Not Found",
-        405 => b"Method Not Allowed",
-        406 => b"Not Acceptable",
-        407 => b"Proxy Authentication Required",
-        408 => b"Request Timeout",
-        409 => b"Conflict",
-        410 => b"Gone",
-        411 => b"Length Required",
-        412 => b"Precondition Failed",
-        413 => b"Content Too Large",
-        414 => b"URI Too Long",
-        415 => b"Unsupported Media Type",
-        416 => b"Range Not Satisfiable",
-        417 => b"Expectation Failed",
-        421 => b"Misdirected Request",
-        422 => b"Unprocessable Content",
-        423 => b"Locked",
-        424 => b"Failed Dependency",
-        425 => b"Too Early",
-        426 => b"Upgrade Required",
-        428 => b"Precondition Required",
-        429 => b"Too Many Requests",
-        431 => b"Request Header Fields Too Large",
-        451 => b"Unavailable For Legal Reasons",
-        500 => b"Internal Server Error",
-        501 => b"Not Implemented",
-        502 => b"Bad Gateway",
-        503 => b"Service Unavailable",
-        504 => b"Gateway Timeout",
-        505 => b"HTTP Version Not Supported",
-        506 => b"Variant Also Negotiates",
-        507 => b"Insufficient Storage",
-        508 => b"Loop Detected",
-        511 => b"Network Authentication Required",
-        _ => b"",
-    }
+/// Makes the function that finds a status line.
+macro_rules! standard_lines {
+    ($($status:literal $phrase:literal,)*) => {
+        /// The line of a status code in the registry, with the phrase that it has there.
+        fn standard_line(status: u16) -> Option<&'static [u8]> {
+            match status {
+                $($status => {
+                    Some(concat!("HTTP/1.1 ", $status, " ", $phrase, "\r\n").as_bytes())
+                })*
+                _ => None,
+            }
+        }
+    };
+}
+
+standard_lines! {
+    200 "OK",
+    201 "Created",
+    202 "Accepted",
+    203 "Non-Authoritative Information",
+    204 "No Content",
+    205 "Reset Content",
+    206 "Partial Content",
+    207 "Multi-Status",
+    208 "Already Reported",
+    226 "IM Used",
+    300 "Multiple Choices",
+    301 "Moved Permanently",
+    302 "Found",
+    303 "See Other",
+    304 "Not Modified",
+    305 "Use Proxy",
+    307 "Temporary Redirect",
+    308 "Permanent Redirect",
+    400 "Bad Request",
+    401 "Unauthorized",
+    402 "Payment Required",
+    403 "Forbidden",
+    404 "Not Found",
+    405 "Method Not Allowed",
+    406 "Not Acceptable",
+    407 "Proxy Authentication Required",
+    408 "Request Timeout",
+    409 "Conflict",
+    410 "Gone",
+    411 "Length Required",
+    412 "Precondition Failed",
+    413 "Content Too Large",
+    414 "URI Too Long",
+    415 "Unsupported Media Type",
+    416 "Range Not Satisfiable",
+    417 "Expectation Failed",
+    421 "Misdirected Request",
+    422 "Unprocessable Content",
+    423 "Locked",
+    424 "Failed Dependency",
+    425 "Too Early",
+    426 "Upgrade Required",
+    428 "Precondition Required",
+    429 "Too Many Requests",
+    431 "Request Header Fields Too Large",
+    451 "Unavailable For Legal Reasons",
+    500 "Internal Server Error",
+    501 "Not Implemented",
+    502 "Bad Gateway",
+    503 "Service Unavailable",
+    504 "Gateway Timeout",
+    505 "HTTP Version Not Supported",
+    506 "Variant Also Negotiates",
+    507 "Insufficient Storage",
+    508 "Loop Detected",
+    511 "Network Authentication Required",
 }

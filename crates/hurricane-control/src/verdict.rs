@@ -681,7 +681,7 @@ mod tests {
         assert_eq!(alive(&board, at(100_500)).0, 200);
         let unlimited = VerdictLimits { request_timeout: Duration::ZERO, ..limits() };
         assert!(readiness(&Snapshot::take(&board, at(100_500)), &unlimited).passes());
-        slot.request_ended(at(100_600));
+        slot.request_ended();
         assert_eq!(ready(&board, at(100_600)).0, 200);
     }
 

@@ -268,7 +268,7 @@ impl Shared {
             }
         }
         slot.running_requests().end(index);
-        slot.request_ended(Monotonic::now());
+        slot.request_ended();
     }
 
     /// Writes responses, then what is to be logged of them. `py`: this is a thread that holds the

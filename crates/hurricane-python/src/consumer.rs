@@ -245,7 +245,7 @@ impl Report {
         let began = self.began.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(began) = began else { return };
         slot.running_requests().end(THREAD);
-        slot.request_ended(now);
+        slot.request_ended();
         let lasted: Duration = now.since(began);
         slot.consumption().ended(lasted, has_failed);
     }

@@ -40,6 +40,6 @@ pub use mapping::{CHECKS_MAX, Role, Scoreboard, ScoreboardError};
 pub use paths::{PATHS_MAX, PathId, PathReading, Paths};
 pub use requests::{REQUESTS_NAMED_MAX, RequestReading, RunningRequests, ThreadName};
 pub use server::{Phase, Replaced, ServerState};
-pub use slot::{Engine, REFUSALS_MAX, Slot, SlotReading, WorkerState};
+pub use slot::{Alone, Engine, REFUSALS_MAX, Slot, SlotReading, WorkerState};
 pub use text::TextCell;
 pub use traffic::{Answer, SIZE_BOUNDS, TIME_BOUNDS_NS, TrafficReading};

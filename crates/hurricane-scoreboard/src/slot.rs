@@ -1,7 +1,11 @@
 //! One worker's slot.
 
+mod alone;
+
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+
+pub use self::alone::Alone;
 
 use crate::consumption::{Consumption, ConsumptionReading};
 use crate::traffic::{Answer, Traffic, TrafficReading};
@@ -92,7 +96,7 @@ pub struct Slot {
     connections: AtomicU32,
     /// Application threads; 0: the application bounds itself.
     capacity: AtomicU32,
-    /// When a request was last begun or ended.
+    /// When a request was last begun. The end of one leaves a thread that is not busy.
     progress_ns: AtomicU64,
     /// Begin of the request that has run longest; 0 when none runs. Refreshed with each beat.
     oldest_ns: AtomicU64,
@@ -240,24 +244,31 @@ impl Slot {
     }
 
     /// A request ended.
-    pub fn request_ended(&self, now: Monotonic) {
+    pub fn request_ended(&self) {
         self.running.fetch_sub(1, Ordering::Relaxed);
-        self.progress_ns.store(now.as_nanos(), Ordering::Relaxed);
     }
 
     /// A request was answered by the application: to be called once, before the last bytes of the
     /// answer are written, so that whoever has it finds it counted.
     pub fn count(&self, answer: &Answer) {
-        self.answered(answer.status);
-        self.traffic.count(answer);
+        self.count_with(answer, add_shared);
     }
 
     /// A request was answered with `status` without the application (a file, a full queue): the
     /// same for answers that are counted and not measured.
     pub fn answered(&self, status: u16) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.answered_with(status, add_shared);
+    }
+
+    fn count_with(&self, answer: &Answer, add: impl Fn(&AtomicU64, u64)) {
+        self.answered_with(answer.status, &add);
+        self.traffic.count(answer, add);
+    }
+
+    fn answered_with(&self, status: u16, add: impl Fn(&AtomicU64, u64)) {
+        add(&self.requests, 1);
         let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.responses[class].fetch_add(1, Ordering::Relaxed);
+        add(&self.responses[class], 1);
     }
 
     /// A request was refused before the application saw it (malformed, too large, too slow), for the
@@ -373,6 +384,11 @@ impl Slot {
             consumption: self.consumption.read(),
         }
     }
+}
+
+/// Adds to a counter that several threads add to.
+fn add_shared(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
 }
 
 /// A copy of a slot. Fields are read one by one; each is right, together they may be some
@@ -528,7 +544,7 @@ mod tests {
         assert_eq!(slot.read().stuck_for(at(9)), Duration::ZERO);
         slot.request_began(at(2));
         assert_eq!(slot.read().stuck_for(at(9)), Duration::from_secs(7));
-        slot.request_ended(at(8));
+        slot.request_ended();
         assert_eq!(slot.read().stuck_for(at(9)), Duration::ZERO);
         slot.set_interpreter_wait(at(4));
         assert_eq!(slot.read().stuck_for(at(9)), Duration::from_secs(5));

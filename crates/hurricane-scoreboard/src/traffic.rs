@@ -90,8 +90,7 @@ impl Default for Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn count(&self, answer: &Answer) {
-        let add = |counter: &AtomicU64, by| counter.fetch_add(by, Ordering::Relaxed);
+    pub(crate) fn count(&self, answer: &Answer, add: impl Fn(&AtomicU64, u64)) {
         let nanos = answer.took_ns;
         add(&self.times[TIME_BOUNDS_NS.partition_point(|bound| *bound < nanos)], 1);
         add(&self.time_ns, nanos);
@@ -174,7 +173,10 @@ mod tests {
     fn answers_fall_into_the_bucket_whose_bound_they_reach() {
         let traffic = Traffic::default();
         for (millis, bytes) in [(0, 0), (5, 1), (6, 3), (10_000, 256), (10_001, 1 << 40)] {
-            traffic.count(&answer(Duration::from_millis(millis), bytes, PathId::OTHER));
+            let answer = answer(Duration::from_millis(millis), bytes, PathId::OTHER);
+            traffic.count(&answer, |counter, by| {
+                counter.fetch_add(by, Ordering::Relaxed);
+            });
         }
         let mut sums = TrafficReading::default();
         traffic.add_to(&mut sums);

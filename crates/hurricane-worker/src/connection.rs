@@ -482,7 +482,7 @@ impl<'a, A> Running<'a, A> {
 
 impl<A> Drop for Running<'_, A> {
     fn drop(&mut self) {
-        self.0.slot().request_ended(self.0.now());
+        self.0.slot().request_ended();
     }
 }
 

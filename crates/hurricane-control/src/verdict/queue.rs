@@ -57,7 +57,7 @@ mod tests {
         (0..5).for_each(|_| slot.connection_opened());
         (0..5).for_each(|_| slot.request_began(Monotonic::now()));
         assert_eq!((len(&Manners::OURS), len(&Manners::LEGACY)), (5, 7));
-        (0..5).for_each(|_| slot.request_ended(Monotonic::now()));
+        (0..5).for_each(|_| slot.request_ended());
         (0..15).for_each(|_| slot.connection_opened());
         assert_eq!((len(&Manners::OURS), len(&Manners::LEGACY)), (0, 17));
     }

@@ -8,17 +8,16 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hurricane_http::{
     Answered, Application, Body, BodyDecoder, BodyFraming, CONTINUE, Head, HeadParser, Origin,
     Outlet, ProxyHeader, Refusal, Reply, Request, RequestError, RequestFacts, Response, Scheme,
-    Version,
+    Version, Written,
 };
 use hurricane_scoreboard::Monotonic;
 use monoio::io::Splitable;
@@ -27,8 +26,9 @@ use monoio::net::TcpStream;
 use crate::body::Spool;
 use crate::memory::Taken;
 use crate::registry::{Entry, Waiting};
-use crate::response::{self, Sent};
-use crate::sink::Sink;
+use crate::response::{self, Begun, Sent};
+use crate::running::{Running, poll_guarded};
+use crate::sink::{COLLECT_BYTES_MAX, Sink};
 use crate::source::{BODY_ROOM_BYTES, HEAD_ROOM_BYTES, ReadDone, Source, source};
 use crate::tally::Counted;
 use crate::worker::{Proxies, Worker};
@@ -141,6 +141,11 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         loop {
             match self.exchange().await {
                 Ok(true) => {
+                    if self.sink.pending.len() > COLLECT_BYTES_MAX
+                        && self.sink.flush(&self.worker, &self.entry).await.is_err()
+                    {
+                        return;
+                    }
                     self.entry.wait(Waiting::Request, self.worker.now(), self.worker.limits());
                 }
                 Ok(false) => return self.linger().await,
@@ -183,12 +188,16 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         }
         self.worker.identify(&mut head);
         self.received = self.is_timed(&head).then(Instant::now);
-        let (body, _taken) = match self.receive_body(&head).await {
-            Ok(received) => received,
-            Err(ending) => {
-                self.refused = Some(head);
-                return Err(ending);
-            }
+        let (body, _taken) = match head.framing() {
+            BodyFraming::None => (Body::Empty, None),
+            // In a place of its own: futures are moved about before they are polled.
+            _ => match Box::pin(self.receive_body(&head)).await {
+                Ok(received) => received,
+                Err(ending) => {
+                    self.refused = Some(head);
+                    return Err(ending);
+                }
+            },
         };
         self.count_request();
         let keep_alive = head.keep_alive() && self.may_live_on();
@@ -288,9 +297,6 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
 
     /// The body, and the memory that it takes until it is dropped.
     async fn receive_body(&mut self, head: &Head) -> Result<(Body, Option<Taken>), Ending> {
-        if head.framing() == BodyFraming::None {
-            return Ok((Body::Empty, None));
-        }
         let worker = Rc::clone(&self.worker);
         let limits = worker.limits();
         let mut decoder = BodyDecoder::new(head.framing(), limits).map_err(Ending::Refused)?;
@@ -321,6 +327,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let outlet = if A::USES_OUTLET {
             // The application's thread writes next: nothing of ours may come behind it.
             self.sink.flush(&self.worker, &self.entry).await?;
+            self.entry.peer.unsettle();
             Some(Outlet::new(self.entry.socket(), Arc::clone(&self.entry.peer)))
         } else {
             None
@@ -328,7 +335,6 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let Origin { client: peer, scheme } = self.origin;
         let local = self.seen.local;
         let request = Request { head, body, peer, local, scheme, keep_alive, outlet };
-        self.entry.peer.unsettle();
         self.entry.wait(Waiting::Reply, self.worker.now(), self.worker.limits());
         let worker = Rc::clone(&self.worker);
         let _running = (!A::USES_OUTLET).then(|| Running::begin(&worker));
@@ -386,33 +392,36 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     ) -> Result<Sent, Ending> {
         match reply {
             Reply::Response(response) => self.respond(response, facts, counted).await,
-            Reply::Written(written) => {
-                let rest = written.rest;
-                response::write_rest(rest, &self.worker, &mut self.sink, &self.entry).await?;
-                self.settle(written.status, written.keep_alive).await
+            Reply::Written(Written { status, keep_alive, rest }) => {
+                if !rest.is_empty() {
+                    let Self { worker, sink, entry, .. } = self;
+                    Box::pin(response::write_rest(rest, worker, sink, entry)).await?;
+                }
+                Ok(Sent { status, keep_alive })
             }
         }
     }
 
-    pub(crate) async fn respond(
+    /// Sends a response. It is encoded before the future is polled: only what is left of it has to
+    /// live on there.
+    pub(crate) fn respond(
         &mut self,
         response: Response,
         facts: RequestFacts<'_>,
         counted: Counted,
-    ) -> Result<Sent, Ending> {
+    ) -> impl Future<Output = Result<Sent, Ending>> {
         let keep_alive = facts.keep_alive && self.may_live_on();
         let how = (RequestFacts { keep_alive, ..facts }, counted);
-        let sent =
-            response::write(response, how, &self.worker, &mut self.sink, &self.entry).await?;
-        self.settle(sent.status, sent.keep_alive).await
-    }
-
-    /// What is written last on a connection waits for nothing more.
-    pub(crate) async fn settle(&mut self, status: u16, keep_alive: bool) -> Result<Sent, Ending> {
-        if !keep_alive {
-            self.sink.flush(&self.worker, &self.entry).await?;
+        let begun = response::begin(response, how, &self.worker, &mut self.sink.pending);
+        async move {
+            match begun? {
+                Begun::Whole(sent) => Ok(sent),
+                Begun::Head(unwritten) => {
+                    let Self { worker, sink, entry, .. } = self;
+                    Ok(Box::pin(response::finish(*unwritten, worker, sink, entry)).await?)
+                }
+            }
         }
-        Ok(Sent { status, keep_alive })
     }
 
     async fn refuse(&mut self, ending: &Ending) {
@@ -453,9 +462,12 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         self.log(status, head.as_ref());
     }
 
-    /// Sends our FIN, then reads a little of what the peer still sends: closing at once would
+    /// Writes what is pending and sends our FIN, then reads a little of what the peer still sends: closing at once would
     /// reset the connection, and with it the response that is on its way.
     async fn linger(&mut self) {
+        if self.sink.flush(&self.worker, &self.entry).await.is_err() {
+            return;
+        }
         self.sink.finish(&self.entry);
         let mut left = self.worker.limits().refused_body_bytes_max;
         self.entry.wait(Waiting::Linger, self.worker.now(), self.worker.limits());
@@ -467,30 +479,4 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
             }
         }
     }
-}
-
-/// Counts a request as running on the loop while it lives. Its moments are as old as the last
-/// heartbeat: what is to be seen from them takes seconds.
-struct Running<'a, A>(&'a Worker<A>);
-
-impl<'a, A> Running<'a, A> {
-    fn begin(worker: &'a Worker<A>) -> Self {
-        worker.slot().request_began(worker.now());
-        Self(worker)
-    }
-}
-
-impl<A> Drop for Running<'_, A> {
-    fn drop(&mut self) {
-        self.0.slot().request_ended();
-    }
-}
-
-/// Polls the application; a panic of its becomes an answer.
-fn poll_guarded(call: Pin<&mut impl Future<Output = Reply>>, cx: &mut Context<'_>) -> Poll<Reply> {
-    catch_unwind(AssertUnwindSafe(|| call.poll(cx))).unwrap_or_else(|_| {
-        tracing::error!("the application panicked; the request is answered 500");
-        let response = Response::text("Internal Server Error\n").with_status(500);
-        Poll::Ready(response.with_header("Connection", "close").into())
-    })
 }

@@ -10,7 +10,7 @@ use hurricane_http::{Application, Head, RequestFacts, Response};
 use crate::connection::{Connection, Ending};
 use crate::disk;
 use crate::response::Sent;
-use crate::sink::{COLLECT_BYTES_MAX, Part};
+use crate::sink::Part;
 use crate::source::ReadDone;
 use crate::tally::Counted;
 use crate::worker::Worker;
@@ -63,7 +63,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let pending = &mut self.sink.pending;
         let Answer { status, content } =
             self.worker.with_date(|date| asset.answer(head, facts, date, pending));
-        self.worker.slot().answered(status);
+        self.worker.answered(status);
         match content {
             Content::None => {}
             Content::Memory(bytes) => pending.extend_from_slice(&bytes),
@@ -72,10 +72,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
                 self.sink.send_part(part, &self.worker, &self.entry).await?;
             }
         }
-        if self.sink.pending.len() > COLLECT_BYTES_MAX {
-            self.sink.flush(&self.worker, &self.entry).await?;
-        }
-        self.settle(status, keep_alive).await
+        Ok(Sent { status, keep_alive })
     }
 }
 

@@ -22,6 +22,7 @@ mod memory;
 mod policy;
 mod registry;
 mod response;
+mod running;
 mod sink;
 mod source;
 mod tally;

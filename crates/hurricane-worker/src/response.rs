@@ -10,11 +10,12 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_core::Stream;
 use hurricane_http::{
-    FINAL_CHUNK, File, RequestFacts, Response, ResponseBody, Rest, TransferFraming, chunk_prefix,
+    Application, FINAL_CHUNK, File, RequestFacts, Response, ResponseBody, Rest, TransferFraming,
+    chunk_prefix,
 };
 
 use crate::registry::{Entry, Waiting};
-use crate::sink::{COLLECT_BYTES_MAX, Sink};
+use crate::sink::Sink;
 use crate::tally::{Counted, Tally};
 use crate::worker::Worker;
 
@@ -48,15 +49,31 @@ pub(crate) struct Sent {
     pub(crate) keep_alive: bool,
 }
 
-/// Writes a response.
-pub(crate) async fn write<A>(
+/// A response whose head is encoded.
+pub(crate) enum Begun {
+    /// So is its body.
+    Whole(Sent),
+    /// Its body is to be written; rare enough for an allocation, and too large to be moved about.
+    Head(Box<Unwritten>),
+}
+
+/// A body behind its encoded head.
+pub(crate) struct Unwritten {
+    body: ResponseBody,
+    framing: TransferFraming,
+    keep_alive: bool,
+    tally: Tally,
+}
+
+/// Encodes a response: its head, and its body if that is short. Most responses need no more, and
+/// nothing that waits.
+pub(crate) fn begin<A: Application>(
     response: Response,
     (facts, counted): (RequestFacts<'_>, Counted),
     worker: &Worker<A>,
-    sink: &mut Sink,
-    entry: &Entry,
-) -> io::Result<Sent> {
-    let encoded = worker.with_date(|date| response.encode_head(&mut sink.pending, facts, date));
+    pending: &mut Vec<u8>,
+) -> io::Result<Begun> {
+    let encoded = worker.with_date(|date| response.encode_head(pending, facts, date));
     let (framing, keep_alive, response) = match encoded {
         Ok((framing, keep_alive)) => (framing, keep_alive, response),
         Err(error) => {
@@ -64,16 +81,59 @@ pub(crate) async fn write<A>(
             let facts = RequestFacts { keep_alive: false, ..facts };
             let response = Response::text("Internal Server Error\n").with_status(500);
             let (framing, keep_alive) = worker
-                .with_date(|date| response.encode_head(&mut sink.pending, facts, date))
+                .with_date(|date| response.encode_head(pending, facts, date))
                 .map_err(io::Error::other)?;
             (framing, keep_alive, response)
         }
     };
-    let status = response.status;
-    let mut tally = Tally::new(counted, status, worker);
-    let written = write_body(response.body, (framing, &mut tally), worker, sink, entry).await;
-    tally.count();
-    let extent = written?;
+    let mut tally = Tally::new(counted, response.status);
+    let bytes = match &response.body {
+        ResponseBody::Empty => &[][..],
+        ResponseBody::Full(bytes) if bytes.len() <= INLINE_BODY_BYTES_MAX => bytes,
+        _ => {
+            let body = response.body;
+            return Ok(Begun::Head(Box::new(Unwritten { body, framing, keep_alive, tally })));
+        }
+    };
+    let extent = match framing {
+        TransferFraming::Length(length) => {
+            let len = within(bytes, length);
+            tally.add(len as u64);
+            pending.extend_from_slice(&bytes[..len]);
+            Extent::of(bytes.len() as u64, length)
+        }
+        _ => Extent::Whole,
+    };
+    Ok(Begun::Whole(end(tally, keep_alive, extent, worker)))
+}
+
+/// How many of the bytes a length lets be sent.
+fn within(bytes: &[u8], length: u64) -> usize {
+    bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX))
+}
+
+/// Writes the body of a response.
+pub(crate) async fn finish<A: Application>(
+    unwritten: Unwritten,
+    worker: &Worker<A>,
+    sink: &mut Sink,
+    entry: &Entry,
+) -> io::Result<Sent> {
+    let Unwritten { body, framing, keep_alive, mut tally } = unwritten;
+    let written = write_body(body, (framing, &mut tally), worker, sink, entry).await;
+    // Whether or not the peer has taken it.
+    tally.count(worker);
+    Ok(end(tally, keep_alive, written?, worker))
+}
+
+fn end<A: Application>(
+    mut tally: Tally,
+    keep_alive: bool,
+    extent: Extent,
+    worker: &Worker<A>,
+) -> Sent {
+    tally.count(worker);
+    let status = tally.status;
     match extent {
         Extent::Whole => {}
         Extent::Short => tracing::warn!(
@@ -85,10 +145,7 @@ pub(crate) async fn write<A>(
             "the application gave more bytes than its Content-Length; connection closed"
         ),
     }
-    if sink.pending.len() > COLLECT_BYTES_MAX {
-        sink.flush(worker, entry).await?;
-    }
-    Ok(Sent { status, keep_alive: keep_alive && extent == Extent::Whole })
+    Sent { status, keep_alive: keep_alive && extent == Extent::Whole }
 }
 
 /// Writes what an application that writes itself has left.
@@ -107,20 +164,16 @@ pub(crate) async fn write_rest<A>(
     }
 }
 
-async fn write_body<A>(
+async fn write_body<A: Application>(
     body: ResponseBody,
-    (framing, tally): (TransferFraming, &mut Tally<'_, A>),
+    (framing, tally): (TransferFraming, &mut Tally),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
 ) -> io::Result<Extent> {
     match body {
         ResponseBody::Empty => {
-            tally.count();
-            match framing {
-                TransferFraming::Length(1..) => Ok(Extent::Short),
-                _ => Ok(Extent::Whole),
-            }
+            write_full(Bytes::new(), (framing, tally), worker, sink, entry).await
         }
         ResponseBody::Full(bytes) => write_full(bytes, (framing, tally), worker, sink, entry).await,
         ResponseBody::File(file) => {
@@ -128,7 +181,7 @@ async fn write_body<A>(
             let extent = Extent::of(file.len, length);
             let len = file.len.min(length);
             tally.add(len);
-            tally.count();
+            tally.count(worker);
             sink.send_file(File { len, ..file }, worker, entry).await?;
             Ok(extent)
         }
@@ -138,29 +191,25 @@ async fn write_body<A>(
     }
 }
 
-async fn write_full<A>(
+async fn write_full<A: Application>(
     bytes: Bytes,
-    (framing, tally): (TransferFraming, &mut Tally<'_, A>),
+    (framing, tally): (TransferFraming, &mut Tally),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
 ) -> io::Result<Extent> {
     let TransferFraming::Length(length) = framing else { return Ok(Extent::Whole) };
     let extent = Extent::of(bytes.len() as u64, length);
-    let len = bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+    let len = within(&bytes, length);
     tally.add(len as u64);
-    tally.count();
-    if len <= INLINE_BODY_BYTES_MAX {
-        sink.pending.extend_from_slice(&bytes[..len]);
-    } else {
-        sink.write(bytes.slice(..len), worker, entry).await?;
-    }
+    tally.count(worker);
+    sink.write(bytes.slice(..len), worker, entry).await?;
     Ok(extent)
 }
 
-async fn write_stream<A>(
+async fn write_stream<A: Application>(
     mut stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
-    (framing, tally): (TransferFraming, &mut Tally<'_, A>),
+    (framing, tally): (TransferFraming, &mut Tally),
     worker: &Worker<A>,
     sink: &mut Sink,
     entry: &Entry,
@@ -193,7 +242,7 @@ async fn write_stream<A>(
         left -= bytes.len() as u64;
         tally.add(bytes.len() as u64);
         if left == 0 {
-            tally.count();
+            tally.count(worker);
         }
         if framing == TransferFraming::Chunked {
             chunk_prefix(&mut sink.pending, bytes.len());

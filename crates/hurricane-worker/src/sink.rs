@@ -16,7 +16,7 @@ use nix::sys::socket::{MsgFlags, send};
 
 use crate::disk;
 use crate::registry::{Entry, Waiting};
-use crate::turn::Turn;
+use crate::turn::{Turn, give_way};
 use crate::worker::Worker;
 
 /// Bytes of a file given to the socket in one call.
@@ -97,7 +97,9 @@ impl Sink {
                     if written < len {
                         entry.progress(count, worker.now(), worker.limits());
                     }
-                    self.turn.spend(count).await;
+                    if self.turn.spend(count) {
+                        give_way().await;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -160,7 +162,9 @@ impl Sink {
             entry.wait_on(Waiting::Write, worker.now(), worker.limits());
             entry.progress(sent, worker.now(), worker.limits());
             if sent == count {
-                self.turn.spend(sent).await;
+                if self.turn.spend(sent) {
+                    give_way().await;
+                }
                 continue;
             }
             self.writable().await?;

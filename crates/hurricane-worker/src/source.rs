@@ -13,7 +13,7 @@ use monoio::io::{AsyncReadRent, OwnedReadHalf};
 use monoio::net::TcpStream;
 
 use crate::memory::Taken;
-use crate::turn::Turn;
+use crate::turn::{Turn, give_way};
 
 type ReadHalf = OwnedReadHalf<TcpStream>;
 /// What a finished read gives back.
@@ -124,7 +124,9 @@ impl<F: Future<Output = ReadDone>> Source<F> {
     pub(crate) async fn fill(&mut self, room: usize) -> io::Result<usize> {
         self.arm(room);
         let filled = poll_fn(|cx| self.poll_fill(cx)).await;
-        self.turn.spend(*filled.as_ref().unwrap_or(&0)).await;
+        if self.turn.spend(*filled.as_ref().unwrap_or(&0)) {
+            give_way().await;
+        }
         filled
     }
 }

@@ -1,6 +1,7 @@
 //! Counts a response that the worker encodes, once, before its last bytes are written: whoever has
 //! them finds it counted.
 
+use hurricane_http::Application;
 use hurricane_scoreboard::{Answer, Monotonic, PathId};
 
 use crate::worker::Worker;
@@ -17,16 +18,15 @@ pub(crate) enum Counted {
 }
 
 /// A response that is being written.
-pub(crate) struct Tally<'a, A> {
+pub(crate) struct Tally {
     counted: Counted,
-    status: u16,
+    pub(crate) status: u16,
     body_bytes: u64,
-    worker: &'a Worker<A>,
 }
 
-impl<'a, A> Tally<'a, A> {
-    pub(crate) fn new(counted: Counted, status: u16, worker: &'a Worker<A>) -> Self {
-        Self { counted, status, body_bytes: 0, worker }
+impl Tally {
+    pub(crate) fn new(counted: Counted, status: u16) -> Self {
+        Self { counted, status, body_bytes: 0 }
     }
 
     /// So many more bytes of the body are about to be written.
@@ -35,17 +35,17 @@ impl<'a, A> Tally<'a, A> {
     }
 
     /// The last bytes are about to be written; later calls do nothing.
-    pub(crate) fn count(&mut self) {
-        let Self { status, body_bytes, worker, .. } = *self;
+    pub(crate) fn count<A: Application>(&mut self, worker: &Worker<A>) {
+        let Self { status, body_bytes, .. } = *self;
         match std::mem::replace(&mut self.counted, Counted::No) {
-            Counted::Answer(received) => worker.slot().count(&Answer {
+            Counted::Answer(received) => worker.count(&Answer {
                 status,
                 took_ns: Monotonic::now().nanos_since(received),
                 body_bytes,
                 // A service knows its routes and no names for them; paths have no end.
                 path: PathId::OTHER,
             }),
-            Counted::Status => worker.slot().answered(status),
+            Counted::Status => worker.answered(status),
             Counted::No => {}
         }
     }

@@ -5,6 +5,8 @@
 //! would timers run beside a task that merely wakes itself: the loop looks at them when nothing is
 //! left to run.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use monoio::time::{Instant, sleep_until};
@@ -34,21 +36,23 @@ impl Turn {
         self.left = TURN_BYTES;
     }
 
-    /// So many bytes were moved by a system call; waits until the others have had their turn, if
-    /// this one is over.
-    pub(crate) async fn spend(&mut self, bytes: usize) {
+    /// So many bytes were moved by a system call: whether the turn is over, and it is time to
+    /// [`give_way`].
+    pub(crate) fn spend(&mut self, bytes: usize) -> bool {
         self.left = self.left.saturating_sub(bytes.max(CALL_BYTES));
-        if self.left == 0 {
-            // Rare, and large: not in every read and write.
-            Box::pin(give_way()).await;
+        let is_over = self.left == 0;
+        if is_over {
             self.renew();
         }
+        is_over
     }
 }
 
 /// Lets everything else run, timers included, unless that has happened in this tick. A timer that
 /// has passed does it: the loop finds it without waiting once nothing is left to run.
-async fn give_way() {
+///
+/// In a place of its own: it is rare, and large, not to be part of every read and write.
+pub(crate) fn give_way() -> Pin<Box<impl Future<Output = ()>>> {
     let now = Instant::now();
-    sleep_until(now.checked_sub(TICK).unwrap_or(now)).await;
+    Box::pin(sleep_until(now.checked_sub(TICK).unwrap_or(now)))
 }

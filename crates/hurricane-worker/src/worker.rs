@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hurricane_files::{Files, Mount};
 use hurricane_http::{
-    Answered, ForwardedFamily, Head, HttpDate, Limits, Refusal, Response, Trusted,
+    Answered, Application, ForwardedFamily, Head, HttpDate, Limits, Refusal, Response, Trusted,
 };
-use hurricane_scoreboard::{Monotonic, Scoreboard, Slot, WorkerState};
+use hurricane_scoreboard::{Answer, Monotonic, Scoreboard, Slot, WorkerState};
 use monoio::io::{CancelHandle, Canceller};
 
 use crate::engine::IoChoice;
@@ -339,6 +339,32 @@ impl<A> Worker<A> {
     pub(crate) fn abandon(&self) {
         self.orders.set(Orders::Abandon);
         self.close_door();
+    }
+}
+
+/// How requests are counted: by this loop alone, unless the application answers on threads of its
+/// own.
+impl<A: Application> Worker<A> {
+    pub(crate) fn request_began(&self) {
+        self.slot().alone().request_began(self.now());
+    }
+
+    pub(crate) fn request_ended(&self) {
+        self.slot().alone().request_ended();
+    }
+
+    pub(crate) fn count(&self, answer: &Answer) {
+        match A::USES_OUTLET {
+            true => self.slot().count(answer),
+            false => self.slot().alone().count(answer),
+        }
+    }
+
+    pub(crate) fn answered(&self, status: u16) {
+        match A::USES_OUTLET {
+            true => self.slot().answered(status),
+            false => self.slot().alone().answered(status),
+        }
     }
 }
 

@@ -168,7 +168,7 @@ fn pass_jobs(jobs: usize) -> Box<dyn FnMut()> {
             assert!(pool.push(black_box(job)).is_ok());
         }
         let taken = (0..).map_while(|_| match pool.next(thread) {
-            crate::pool::Next::Job(job) => Some(job),
+            crate::pool::Next::Job(job, _) => Some(job),
             crate::pool::Next::Wait => None,
         });
         assert_eq!(black_box(taken.count()), jobs);

@@ -87,10 +87,10 @@ fn run(worker: &Worker, index: usize) {
         let held = worker.lock.lock();
         loop {
             match worker.pool.next(index) {
-                Next::Job(Some(job)) => {
+                Next::Job(Some(job), _) => {
                     worker.runs[job].fetch_add(1, Ordering::Relaxed);
                 }
-                Next::Job(None) => return,
+                Next::Job(None, _) => return,
                 Next::Wait => break,
             }
         }

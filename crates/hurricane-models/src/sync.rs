@@ -49,20 +49,16 @@ pub(crate) fn start_clock(step: Duration) {
 
 /// A moment of the model's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Instant(Duration);
+pub(crate) struct Monotonic(Duration);
 
-impl Instant {
+impl Monotonic {
     pub(crate) fn now() -> Self {
         let (now, step) = CLOCK.get();
         CLOCK.set((now + step, step));
         Self(now)
     }
 
-    pub(crate) fn duration_since(self, earlier: Self) -> Duration {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
-    }
-
-    pub(crate) fn elapsed(self) -> Duration {
-        Self::now().duration_since(self)
     }
 }

@@ -210,7 +210,9 @@ impl Shared {
             let mut memory = Memory::default();
             loop {
                 match self.pool.next(index) {
-                    Next::Job(job) => self.run(py, (index, thread), job, &mut memory),
+                    Next::Job(job, began) => {
+                        self.run(py, (index, thread), (job, began), &mut memory);
+                    }
                     Next::Wait => {
                         self.deliver(Some(py), self.outbox.take());
                         py.detach(|| self.pool.wait(index));
@@ -224,7 +226,7 @@ impl Shared {
         &self,
         py: Python<'_>,
         (index, thread): (usize, ThreadName),
-        job: Job,
+        (job, began): (Job, Monotonic),
         memory: &mut Memory,
     ) {
         let Job { mut request, received, exchange } = job;
@@ -236,7 +238,6 @@ impl Shared {
             let nothing = Written { status: 0, keep_alive: false, rest: Rest::default() };
             return exchange.complete(nothing, true);
         };
-        let began = Monotonic::now();
         slot.request_began(began);
         let head = &request.head;
         slot.running_requests().begin(index, thread, head.method(), head.path(), began);
@@ -249,7 +250,7 @@ impl Shared {
             self.deliver(Some(py), [Finished { parcel, exchange, line: None }]);
         } else {
             let complete = |request: &Request, parcel: Parcel| {
-                let was_quick = Monotonic::now().since(began) < QUICK;
+                let was_quick = parcel.answered.since(began) < QUICK;
                 let line = self.line(parcel.status, request, received);
                 let finished = Finished { parcel, exchange, line };
                 if !(was_quick && finished.parcel.can_wait() && self.pool.has_waiting()) {
@@ -331,7 +332,7 @@ impl Shared {
             if let Some(saturated) = usage.is_saturated() {
                 self.pool.set_saturated(saturated);
             }
-            self.slot().set_oldest(look.oldest.map_or(Monotonic::NEVER, ago));
+            self.slot().set_oldest(look.oldest.unwrap_or(Monotonic::NEVER));
             let moved = look.taken != progress.0;
             if look.active == 0 || moved {
                 progress = (look.taken, Instant::now());
@@ -384,9 +385,4 @@ impl Usage {
 
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
-}
-
-fn ago(moment: Instant) -> Monotonic {
-    let age = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    Monotonic::from_nanos(Monotonic::now().as_nanos().saturating_sub(age).max(1))
 }

@@ -10,7 +10,7 @@
 //! shorter median; of 3 ms: no further gain.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hurricane::Line;
 use hurricane_scoreboard::Monotonic;
@@ -40,15 +40,17 @@ pub(crate) struct Outbox(Mutex<Row>);
 struct Row {
     parcels: Vec<Finished>,
     /// When the first of them was put in.
-    since: Option<Instant>,
+    since: Option<Monotonic>,
 }
 
 impl Outbox {
     /// Keeps a response back. True: it is time to write what is there.
     pub(crate) fn put(&self, finished: Finished) -> bool {
+        let now = finished.parcel.answered;
         let mut row = self.lock();
         row.parcels.push(finished);
-        row.parcels.len() >= ROW_MAX || row.age() > KEPT_BACK_MAX
+        let since = *row.since.get_or_insert(now);
+        row.parcels.len() >= ROW_MAX || now.since(since) > KEPT_BACK_MAX
     }
 
     /// Takes what is there, to be written.
@@ -60,17 +62,12 @@ impl Outbox {
 
     /// Takes what has been there for too long.
     pub(crate) fn take_overdue(&self) -> Vec<Finished> {
-        let is_overdue = self.lock().since.is_some_and(|since| since.elapsed() > KEPT_BACK_MAX);
+        let since = self.lock().since;
+        let is_overdue = since.is_some_and(|since| Monotonic::now().since(since) > KEPT_BACK_MAX);
         if is_overdue { self.take() } else { Vec::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Row> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Row {
-    fn age(&mut self) -> Duration {
-        self.since.get_or_insert_with(Instant::now).elapsed()
     }
 }

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::sync::{Instant, Mutex, MutexGuard, Thread, current, park, park_timeout};
+use crate::sync::{Monotonic, Mutex, MutexGuard, Thread, current, park, park_timeout};
 
 /// A job that took less than this did not block for long.
 const SHORT: Duration = Duration::from_millis(1);
@@ -53,7 +53,7 @@ struct State<J> {
     arriving: usize,
     /// Jobs taken so far, and when the last one was.
     taken: u64,
-    taken_last: Option<Instant>,
+    taken_last: Option<Monotonic>,
     /// Whether the process uses all the CPU that it can.
     saturated: bool,
     /// Whether the monitor wants to be called when a job waits.
@@ -65,14 +65,14 @@ struct ThreadSlot {
     /// Told to come; cleared when it has.
     woken: bool,
     /// When its present job began.
-    began: Option<Instant>,
+    began: Option<Monotonic>,
 }
 
 /// What a thread does next.
 #[derive(Debug)]
 pub(crate) enum Next<J> {
-    /// Run this.
-    Job(J),
+    /// Run this, which was taken at that moment.
+    Job(J, Monotonic),
     /// Give up the lock and call [`Pool::wait`].
     Wait,
 }
@@ -89,7 +89,7 @@ pub(crate) struct Look {
     /// Jobs taken so far.
     pub(crate) taken: u64,
     /// When the longest-running job began.
-    pub(crate) oldest: Option<Instant>,
+    pub(crate) oldest: Option<Monotonic>,
 }
 
 impl<J> Pool<J> {
@@ -147,7 +147,7 @@ impl<J> Pool<J> {
 
     /// What thread `index` does next. The caller holds the interpreter lock.
     pub(crate) fn next(&self, index: usize) -> Next<J> {
-        let now = Instant::now();
+        let now = Monotonic::now();
         let mut state = self.lock();
         let slot = &mut state.slots[index];
         if std::mem::take(&mut slot.woken) {
@@ -155,7 +155,7 @@ impl<J> Pool<J> {
         } else if let Some(began) = slot.began.take() {
             let fresh = match state.saturated {
                 true => FRESH_SATURATED,
-                false if now.duration_since(began) < SHORT => FRESH,
+                false if now.since(began) < SHORT => FRESH,
                 false => Duration::ZERO,
             };
             if state.another_is_fresh(index, now, fresh) {
@@ -173,7 +173,7 @@ impl<J> Pool<J> {
         state.taken += 1;
         state.taken_last = Some(now);
         state.slots[index].began = Some(now);
-        Next::Job(job)
+        Next::Job(job, now)
     }
 
     /// Sleeps until thread `index` is woken. The caller does not hold the interpreter lock.
@@ -192,7 +192,8 @@ impl<J> Pool<J> {
         if still_waiting == 0 || state.arriving > 0 {
             return;
         }
-        let stands_still = || state.taken_last.is_none_or(|last| last.elapsed() > STANDSTILL);
+        let stands_still =
+            || state.taken_last.is_none_or(|last| Monotonic::now().since(last) > STANDSTILL);
         let wanted = match state.saturated {
             false => still_waiting,
             true => usize::from(taken == 0 && (state.active() == 0 || stands_still())),
@@ -247,15 +248,15 @@ impl<J> State<J> {
         if self.saturated || self.arriving > 0 {
             return false;
         }
-        let now = Instant::now();
+        let now = Monotonic::now();
         let began = self.slots.iter().filter_map(|slot| slot.began);
-        began.map(|began| now.duration_since(began)).all(|since| since >= SHORT)
+        began.map(|began| now.since(began)).all(|since| since >= SHORT)
     }
 
-    fn another_is_fresh(&self, index: usize, now: Instant, fresh: Duration) -> bool {
+    fn another_is_fresh(&self, index: usize, now: Monotonic, fresh: Duration) -> bool {
         self.active() > 1
             && self.slots.iter().enumerate().any(|(other, slot)| {
-                other != index && slot.began.is_some_and(|began| now.duration_since(began) < fresh)
+                other != index && slot.began.is_some_and(|began| now.since(began) < fresh)
             })
     }
 
@@ -276,7 +277,7 @@ mod tests {
 
     fn take<J>(pool: &Pool<J>, index: usize) -> Option<J> {
         match pool.next(index) {
-            Next::Job(job) => Some(job),
+            Next::Job(job, _) => Some(job),
             Next::Wait => None,
         }
     }
@@ -324,8 +325,8 @@ mod tests {
         assert_eq!(take(&pool, 0), Some(1));
         pool.push(2).unwrap();
         assert_eq!(pool.look().active, 1, "thread 0 has just begun");
-        let began = Instant::now();
-        while began.elapsed() <= SHORT {
+        let began = Monotonic::now();
+        while Monotonic::now().since(began) <= SHORT {
             std::thread::yield_now();
         }
         pool.push(3).unwrap();
@@ -377,8 +378,8 @@ mod tests {
         pool.push(2).unwrap();
         pool.reinforce(pool.look());
         assert_eq!(pool.look().active, 1);
-        let taken = Instant::now();
-        while taken.elapsed() <= STANDSTILL {
+        let taken = Monotonic::now();
+        while Monotonic::now().since(taken) <= STANDSTILL {
             std::thread::yield_now();
         }
         pool.reinforce(pool.look());
@@ -398,8 +399,8 @@ mod tests {
                     pool.enlist(index);
                     loop {
                         match pool.next(index) {
-                            Next::Job(None) => return,
-                            Next::Job(Some(job)) => done.lock().unwrap().push(job),
+                            Next::Job(None, _) => return,
+                            Next::Job(Some(job), _) => done.lock().unwrap().push(job),
                             Next::Wait => pool.wait(index),
                         }
                     }

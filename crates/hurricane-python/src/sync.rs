@@ -2,4 +2,5 @@
 
 pub(crate) use std::sync::{Mutex, MutexGuard};
 pub(crate) use std::thread::{Thread, current, park, park_timeout};
-pub(crate) use std::time::Instant;
+
+pub(crate) use hurricane_scoreboard::Monotonic;

@@ -5,11 +5,12 @@
 //! while an application still produces, the thread waits for a slow peer, without the interpreter
 //! lock.
 
+use std::cell::RefCell;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hurricane_http::{
@@ -76,12 +77,22 @@ pub(crate) struct Parcel {
     file: Option<File>,
     keep_alive: bool,
     pub(crate) status: u16,
+    /// When the answer was counted.
+    pub(crate) answered: Monotonic,
 }
 
 impl Parcel {
     /// A connection that is closed without a word.
     pub(crate) fn nothing(outlet: Outlet) -> Self {
-        Self { outlet, bytes: Vec::new(), share: None, file: None, keep_alive: false, status: 0 }
+        Self {
+            outlet,
+            bytes: Vec::new(),
+            share: None,
+            file: None,
+            keep_alive: false,
+            status: 0,
+            answered: Monotonic::now(),
+        }
     }
 
     /// Whether it may wait for others: short, and nothing that the loop must do.
@@ -153,16 +164,29 @@ pub(crate) struct Transmission {
     /// Bytes of the body so far, without their framing.
     body_bytes: u64,
     is_counted: bool,
+    /// When the head was encoded, until bytes are written: then the application has had time of its
+    /// own since.
+    encoded: Option<Monotonic>,
+    /// When the answer was counted.
+    answered: Option<Monotonic>,
 }
 
 thread_local! {
-    static DATE: std::cell::RefCell<HttpDate> = std::cell::RefCell::new(HttpDate::new(0));
+    /// The date, and when the calendar was looked at.
+    static DATE: RefCell<(HttpDate, Monotonic)> =
+        RefCell::new((HttpDate::new(0), Monotonic::NEVER));
 }
 
-fn with_date<R>(render: impl FnOnce(&HttpDate) -> R) -> R {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    DATE.with_borrow_mut(|date| {
-        date.update(seconds);
+/// How old a date may be: as that of the loop, which is renewed with each heartbeat.
+const DATE_AGE_MAX: Duration = Duration::from_millis(100);
+
+fn with_date<R>(now: Monotonic, render: impl FnOnce(&HttpDate) -> R) -> R {
+    DATE.with_borrow_mut(|(date, looked_at)| {
+        if looked_at.is_never() || now.since(*looked_at) >= DATE_AGE_MAX {
+            *looked_at = now;
+            let today = SystemTime::now().duration_since(UNIX_EPOCH);
+            date.update(today.map_or(0, |today| today.as_secs()));
+        }
         render(date)
     })
 }
@@ -194,6 +218,8 @@ impl Transmission {
             path: PathId::OTHER,
             body_bytes: 0,
             is_counted: false,
+            encoded: None,
+            answered: None,
         }
     }
 
@@ -223,9 +249,11 @@ impl Transmission {
         if std::mem::replace(&mut self.is_counted, true) {
             return;
         }
+        let now = self.encoded.unwrap_or_else(Monotonic::now);
+        self.answered = Some(now);
         self.means.slot().count(&Answer {
             status: self.status,
-            took_ns: Monotonic::now().nanos_since(self.received),
+            took_ns: now.nanos_since(self.received),
             body_bytes: self.body_bytes,
             path: self.path,
         });
@@ -287,7 +315,10 @@ impl Transmission {
         let keep_alive = self.facts.keep_alive && !self.outlet.must_close();
         let facts = RequestFacts { keep_alive, id: self.id.as_ref(), ..self.facts };
         let out = &mut self.out;
-        let (framing, keep_alive) = with_date(|date| announced.encode(out, length, facts, date))?;
+        let now = Monotonic::now();
+        self.encoded = Some(now);
+        let (framing, keep_alive) =
+            with_date(now, |date| announced.encode(out, length, facts, date))?;
         self.keep_alive = keep_alive;
         let left = match framing {
             TransferFraming::None => 0,
@@ -349,6 +380,7 @@ impl Transmission {
         mut data: &[u8],
         is_last: bool,
     ) -> Result<(), TransmissionError> {
+        self.encoded = None;
         let mut sent_of_out = 0;
         let result = loop {
             let parts = [IoSlice::new(&self.out[sent_of_out..]), IoSlice::new(data)];
@@ -423,6 +455,7 @@ impl Transmission {
             file,
             keep_alive: self.keep_alive,
             status: self.status,
+            answered: self.answered.unwrap_or_else(Monotonic::now),
         }
     }
 

@@ -52,6 +52,7 @@ pub struct HeadEncoder<'a> {
 impl<'a> HeadEncoder<'a> {
     /// Starts with the status line. An empty `reason` takes the standard phrase. On an error
     /// here or later `out` is cut back to where it was.
+    #[inline]
     pub fn new(out: &'a mut Vec<u8>, status: u16, reason: &[u8]) -> Result<Self, ResponseError> {
         if !(200..=999).contains(&status) {
             return Err(ResponseError::Status(status));
@@ -139,6 +140,7 @@ impl<'a> HeadEncoder<'a> {
         }
     }
 
+    #[inline]
     fn field(&mut self, name: &[u8], value: &[u8]) {
         self.out.reserve(name.len() + value.len() + 4);
         self.out.extend_from_slice(name);
@@ -227,6 +229,7 @@ pub fn end_head(out: &mut Vec<u8>, facts: RequestFacts<'_>, date: &HttpDate) {
 }
 
 /// Adds the line that names the server.
+#[inline]
 fn name_server(out: &mut Vec<u8>, dialect: &Dialect) {
     match dialect.server {
         None => out.extend_from_slice(SERVER),
@@ -235,6 +238,7 @@ fn name_server(out: &mut Vec<u8>, dialect: &Dialect) {
 }
 
 /// Adds the identifier of the request, if there is one.
+#[inline]
 fn tell(out: &mut Vec<u8>, id: Option<&RequestId>) {
     if let Some(id) = id {
         out.extend_from_slice(request_id::FIELD);
@@ -244,6 +248,7 @@ fn tell(out: &mut Vec<u8>, id: Option<&RequestId>) {
     }
 }
 
+#[inline]
 fn end(out: &mut Vec<u8>, facts: RequestFacts<'_>) {
     if !facts.keep_alive {
         out.extend_from_slice(b"Connection: close\r\n");

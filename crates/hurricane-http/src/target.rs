@@ -29,6 +29,7 @@ pub(crate) fn is_target_byte(byte: u8) -> bool {
 
 impl Target {
     /// Takes `head[start..end]` apart, of bytes that [`is_target_byte`] lets through.
+    #[inline]
     pub(crate) fn parse(
         method: &[u8],
         head: &[u8],
@@ -36,19 +37,30 @@ impl Target {
         end: usize,
     ) -> Result<Self, RequestError> {
         let bytes = &head[start..end];
-        let whole = Span::new(start, end);
         if !bytes.is_ascii() && std::str::from_utf8(bytes).is_err() {
             return Err(RequestError::TargetNotUtf8);
         }
+        if bytes.first() == Some(&b'/') && method != b"CONNECT" {
+            let (path, query) = split_query(head, start, end)?;
+            return Ok(Self { whole: Span::new(start, end), path, query, authority: None });
+        }
+        Self::parse_other(method, head, start, end)
+    }
+
+    /// The forms that proxies are asked in.
+    fn parse_other(
+        method: &[u8],
+        head: &[u8],
+        start: usize,
+        end: usize,
+    ) -> Result<Self, RequestError> {
+        let bytes = &head[start..end];
+        let whole = Span::new(start, end);
         if method == b"CONNECT" {
             let authority = is_authority(bytes) && has_host_and_port(bytes);
             let refusal =
                 if authority { RequestError::ConnectRefused } else { RequestError::InvalidTarget };
             return Err(refusal);
-        }
-        if bytes.first() == Some(&b'/') {
-            let (path, query) = split_query(head, start, end)?;
-            return Ok(Self { whole, path, query, authority: None });
         }
         if bytes == b"*" {
             return match method {
@@ -88,6 +100,7 @@ fn scheme_len(bytes: &[u8]) -> Result<usize, RequestError> {
 }
 
 /// Path and query of `head[start..end]`. Neither may hold a `#` (RFC 9112 §3.2).
+#[inline]
 fn split_query(head: &[u8], start: usize, end: usize) -> Result<(Span, Span), RequestError> {
     let Some(index) = memchr2(b'?', b'#', &head[start..end]) else {
         return Ok((Span::new(start, end), Span::default()));

@@ -202,8 +202,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         self.count_request();
         let keep_alive = head.keep_alive() && self.may_live_on();
         let facts = RequestFacts::of(&head, keep_alive);
-        if let Some(response) = self.worker.reserved(&head) {
-            let sent = self.respond(response, facts, self.worker.counts_reserved()).await?;
+        if let Some(mut response) = self.worker.reserved(&head) {
+            let sent = self.respond(&mut response, facts, self.worker.counts_reserved()).await?;
             if self.worker.logs_reserved() {
                 self.log(sent.status, Some(&head));
             }
@@ -228,8 +228,10 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         };
         // Who writes itself logs itself.
         let kept = (!A::USES_OUTLET && self.worker.logs()).then(|| head.clone());
-        let reply = self.call(head, body, keep_alive).await?;
-        let sent = self.send(reply, facts, counted).await?;
+        let sent = match &mut self.call(head, body, keep_alive).await? {
+            Reply::Response(response) => self.respond(response, facts, counted).await?,
+            Reply::Written(written) => self.write_rest(written).await?,
+        };
         if kept.is_some() {
             self.log(sent.status, kept.as_ref());
         }
@@ -339,9 +341,17 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let worker = Rc::clone(&self.worker);
         let _running = (!A::USES_OUTLET).then(|| Running::begin(&worker));
         let mut call = pin!(async { worker.application.call(request).await });
-        match poll_fn(|cx| Poll::Ready(poll_guarded(call.as_mut(), cx))).await {
-            Poll::Ready(reply) => Ok(reply),
-            Poll::Pending => self.await_reply(call).await,
+        let mut reply = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(ready) = poll_guarded(call.as_mut(), cx) {
+                reply = Some(ready);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        match reply {
+            Some(reply) => Ok(reply),
+            None => self.await_reply(call).await,
         }
     }
 
@@ -384,29 +394,11 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         Ok(reply)
     }
 
-    async fn send(
-        &mut self,
-        reply: Reply,
-        facts: RequestFacts<'_>,
-        counted: Counted,
-    ) -> Result<Sent, Ending> {
-        match reply {
-            Reply::Response(response) => self.respond(response, facts, counted).await,
-            Reply::Written(Written { status, keep_alive, rest }) => {
-                if !rest.is_empty() {
-                    let Self { worker, sink, entry, .. } = self;
-                    Box::pin(response::write_rest(rest, worker, sink, entry)).await?;
-                }
-                Ok(Sent { status, keep_alive })
-            }
-        }
-    }
-
     /// Sends a response. It is encoded before the future is polled: only what is left of it has to
     /// live on there.
     pub(crate) fn respond(
         &mut self,
-        response: Response,
+        response: &mut Response,
         facts: RequestFacts<'_>,
         counted: Counted,
     ) -> impl Future<Output = Result<Sent, Ending>> {
@@ -422,6 +414,16 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
                 }
             }
         }
+    }
+
+    /// Writes what the application has left of its answer.
+    async fn write_rest(&mut self, written: &mut Written) -> Result<Sent, Ending> {
+        let Written { status, keep_alive, ref mut rest } = *written;
+        if !rest.is_empty() {
+            let Self { worker, sink, entry, .. } = self;
+            Box::pin(response::write_rest(std::mem::take(rest), worker, sink, entry)).await?;
+        }
+        Ok(Sent { status, keep_alive })
     }
 
     async fn refuse(&mut self, ending: &Ending) {
@@ -458,7 +460,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let dialect = self.worker.limits().dialect;
         let facts = RequestFacts { version, is_head: false, keep_alive: false, id, dialect };
         // The peer may be gone; then there is nobody to tell.
-        let _ = self.respond(response, facts, Counted::Status).await;
+        let _ = self.respond(&mut response, facts, Counted::Status).await;
         self.log(status, head.as_ref());
     }
 

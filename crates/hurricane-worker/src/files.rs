@@ -25,8 +25,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     ) -> Result<Sent, Ending> {
         if !matches!(head.method(), "GET" | "HEAD") {
             let refusal = Response::text("Method Not Allowed\n").with_status(405);
-            let refusal = refusal.with_header("Allow", "GET, HEAD");
-            return self.respond(refusal, facts, Counted::Status).await;
+            let mut refusal = refusal.with_header("Allow", "GET, HEAD");
+            return self.respond(&mut refusal, facts, Counted::Status).await;
         }
         let worker = Rc::clone(&self.worker);
         let Some(files) = worker.files() else { return Err(Ending::Closed) };
@@ -39,15 +39,15 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         match settled {
             Settled::Asset(asset) => self.send_asset(head, &asset, facts).await,
             Settled::IsDirectory => {
-                let redirect = Response::empty(301).with_header("Location", with_slash(head));
-                self.respond(redirect, facts, Counted::Status).await
+                let mut redirect = Response::empty(301).with_header("Location", with_slash(head));
+                self.respond(&mut redirect, facts, Counted::Status).await
             }
             Settled::Refused(refused) => {
                 if let Refused::Failed(cause) = &refused {
                     let path = String::from_utf8_lossy(head.path()).into_owned();
                     tracing::error!(path, cause, "a file cannot be served");
                 }
-                self.respond(refusal(&refused), facts, Counted::Status).await
+                self.respond(&mut refusal(&refused), facts, Counted::Status).await
             }
         }
     }

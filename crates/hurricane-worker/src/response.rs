@@ -68,22 +68,21 @@ pub(crate) struct Unwritten {
 /// Encodes a response: its head, and its body if that is short. Most responses need no more, and
 /// nothing that waits.
 pub(crate) fn begin<A: Application>(
-    response: Response,
+    response: &mut Response,
     (facts, counted): (RequestFacts<'_>, Counted),
     worker: &Worker<A>,
     pending: &mut Vec<u8>,
 ) -> io::Result<Begun> {
-    let encoded = worker.with_date(|date| response.encode_head(pending, facts, date));
-    let (framing, keep_alive, response) = match encoded {
-        Ok((framing, keep_alive)) => (framing, keep_alive, response),
+    let mut encode = |response: &Response, facts| {
+        worker.with_date(|date| response.encode_head(pending, facts, date))
+    };
+    let (framing, keep_alive) = match encode(response, facts) {
+        Ok(encoded) => encoded,
         Err(error) => {
             tracing::error!(%error, "the application's response cannot be sent");
+            *response = Response::text("Internal Server Error\n").with_status(500);
             let facts = RequestFacts { keep_alive: false, ..facts };
-            let response = Response::text("Internal Server Error\n").with_status(500);
-            let (framing, keep_alive) = worker
-                .with_date(|date| response.encode_head(pending, facts, date))
-                .map_err(io::Error::other)?;
-            (framing, keep_alive, response)
+            encode(response, facts).map_err(io::Error::other)?
         }
     };
     let mut tally = Tally::new(counted, response.status);
@@ -91,7 +90,7 @@ pub(crate) fn begin<A: Application>(
         ResponseBody::Empty => &[][..],
         ResponseBody::Full(bytes) if bytes.len() <= INLINE_BODY_BYTES_MAX => bytes,
         _ => {
-            let body = response.body;
+            let body = std::mem::take(&mut response.body);
             return Ok(Begun::Head(Box::new(Unwritten { body, framing, keep_alive, tally })));
         }
     };

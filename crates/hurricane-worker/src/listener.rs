@@ -157,15 +157,16 @@ fn admit<A: Application>(worker: &Rc<Worker<A>>, stream: TcpStream, peer: Option
     worker.connection_opened();
     let worker = Rc::clone(worker);
     // It counts as open from here to its end: a worker that stops waits for it.
+    // In places of their own: a task moves its future when it begins and twice when it ends.
     match worker.tls().map(Current::config) {
-        None => drop(monoio::spawn(async move {
+        None => drop(monoio::spawn(Box::pin(async move {
             connection::serve(&worker, stream, socket, seen).await;
             worker.connection_closed();
-        })),
-        Some(config) => drop(monoio::spawn(async move {
+        }))),
+        Some(config) => drop(monoio::spawn(Box::pin(async move {
             tls::serve(&worker, config, stream, socket, seen).await;
             worker.connection_closed();
-        })),
+        }))),
     }
 }
 

@@ -30,6 +30,8 @@ const COPY_BYTES_MAX: usize = 16 * 1024;
 
 /// A write that neither waits nor raises SIGPIPE.
 const AT_ONCE: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
+/// More follows: the kernel waits for it, for no longer than 200 ms (tcp(7), TCP_CORK).
+const MORE: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
 
 /// Why a response cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -102,9 +104,11 @@ impl Parcel {
 
     /// Writes what the socket takes. The rest is the loop's; true: it must be woken.
     pub(crate) fn deliver(mut self) -> (Written, bool) {
+        // The loop's FIN goes out with the last bytes of a connection.
+        let how = if self.keep_alive { AT_ONCE } else { AT_ONCE | MORE };
         let mut sent = 0;
         while sent < self.bytes.len() {
-            match send(self.outlet.as_fd().as_raw_fd(), &self.bytes[sent..], AT_ONCE) {
+            match send(self.outlet.as_fd().as_raw_fd(), &self.bytes[sent..], how) {
                 Ok(count) => sent += count,
                 Err(nix::Error::EINTR) => {}
                 Err(nix::Error::EAGAIN) => break,

@@ -467,18 +467,24 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
     /// Writes what is pending and sends our FIN, then reads a little of what the peer still sends: closing at once would
     /// reset the connection, and with it the response that is on its way.
     async fn linger(&mut self) {
-        if self.sink.flush(&self.worker, &self.entry).await.is_err() {
+        // What the socket takes at once goes out with our FIN.
+        if self.sink.send_ahead(true, &self.entry).is_err()
+            || self.sink.flush(&self.worker, &self.entry).await.is_err()
+        {
             return;
         }
         self.sink.finish(&self.entry);
         let mut left = self.worker.limits().refused_body_bytes_max;
         self.entry.wait(Waiting::Linger, self.worker.now(), self.worker.limits());
+        // Nearly always there is nothing but the peer's FIN.
+        let mut room = HEAD_ROOM_BYTES;
         while !self.peer_finished && left > 0 {
             self.source.discard();
-            match self.source.fill(BODY_ROOM_BYTES).await {
+            match self.source.fill(room).await {
                 Ok(count) if count > 0 => left = left.saturating_sub(count),
                 _ => return,
             }
+            room = BODY_ROOM_BYTES;
         }
     }
 }

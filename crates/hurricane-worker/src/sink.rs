@@ -178,7 +178,10 @@ impl Sink {
 
     /// Gives what is pending to the socket without waiting, perhaps to be sent together with what
     /// follows.
-    fn send_ahead(&mut self, is_together: bool, entry: &Entry) -> io::Result<()> {
+    pub(crate) fn send_ahead(&mut self, is_together: bool, entry: &Entry) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
         let more = MsgFlags::from_bits_retain(if is_together { libc::MSG_MORE } else { 0 });
         match send(entry.socket().as_raw_fd(), &self.pending, AT_ONCE | more) {
             Ok(sent) => drop(self.pending.drain(..sent)),

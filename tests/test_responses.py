@@ -1,6 +1,8 @@
 """No byte of an application ends a line or a message that it should not, whichever way it came."""
 
 import json
+import socket
+import struct
 from collections.abc import Generator, Sequence
 from functools import partial
 
@@ -79,6 +81,23 @@ def test_connection_close_of_an_application_ends_the_connection(way: Server) -> 
         assert (response.status, response.body) == (200, b"piece")
         assert response.header("Connection") == "close"
         assert connection.is_closed_by_peer()
+
+
+def packets_received(peer: socket.socket) -> int:
+    """Of a TCP connection: tcpi_segs_in of linux/tcp.h."""
+    (packets,) = struct.unpack_from(
+        "=I", peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 140
+    )
+    return int(packets)
+
+
+def test_the_last_answer_of_a_connection_and_its_end_are_one_packet(way: Server) -> None:
+    with way.connect() as connection:
+        connection.send(ask(("Connection", "close")))
+        assert connection.response().body == b"piece"
+        assert connection.is_closed_by_peer()
+        # One of the handshake, one that acknowledges the request, and the answer.
+        assert packets_received(connection.socket) <= 3
 
 
 def has_more_lines(server: Server, text: str, than: int) -> bool:

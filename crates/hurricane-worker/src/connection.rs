@@ -342,6 +342,7 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         let _running = (!A::USES_OUTLET).then(|| Running::begin(&worker));
         let mut call = pin!(async { worker.application.call(request).await });
         let mut reply = None;
+        // Most answers are ready at once, and are moved from here to where they stay.
         poll_fn(|cx| {
             if let Poll::Ready(ready) = poll_guarded(call.as_mut(), cx) {
                 reply = Some(ready);
@@ -464,8 +465,8 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         self.log(status, head.as_ref());
     }
 
-    /// Writes what is pending and sends our FIN, then reads a little of what the peer still sends: closing at once would
-    /// reset the connection, and with it the response that is on its way.
+    /// Writes what is pending and sends our FIN, then reads a little of what the peer still sends:
+    /// closing at once would reset the connection, and with it the response that is on its way.
     async fn linger(&mut self) {
         // What the socket takes at once goes out with our FIN.
         if self.sink.send_ahead(true, &self.entry).is_err()

@@ -12,6 +12,9 @@ from scenarios import Metric
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from measuring import Measurement
 
 plt.switch_backend("svg")
@@ -92,7 +95,7 @@ def bars(values: dict[str, list[float]], label: str, path: Path) -> None:
     _save(figure, path)
 
 
-def _bars(axes: plt.Axes, names: list[str], spreads: list[Spread], ours: str) -> None:
+def _bars(axes: "Axes", names: list[str], spreads: list[Spread], ours: str) -> None:
     medians = [each.median for each in spreads]
     errors = [
         [each.median - each.low for each in spreads],
@@ -108,7 +111,7 @@ def _bars(axes: plt.Axes, names: list[str], spreads: list[Spread], ours: str) ->
     axes.margins(x=0.15)
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: "Figure", path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

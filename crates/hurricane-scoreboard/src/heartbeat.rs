@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
 /// A moment in nanoseconds of CLOCK_MONOTONIC. Zero stands for "never".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(u64);
@@ -16,8 +18,9 @@ impl Monotonic {
     pub fn now() -> Self {
         let now =
             clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists on every Linux");
-        let now = Duration::from(now);
-        Self(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1))
+        // Since the boot: neither negative nor beyond 584 years.
+        let nanos = now.tv_sec().unsigned_abs() * NANOS_PER_SECOND + now.tv_nsec().unsigned_abs();
+        Self(nanos.max(1))
     }
 
     /// From nanoseconds.

@@ -1,4 +1,4 @@
-"""What is no comparison of servers under load: start, memory, stalls, scale, and our own client."""
+"""What is no comparison of servers under load: start, memory, stalls, and our own client."""
 
 import contextlib
 import os
@@ -9,14 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from generator import Generator, Load, conclude
+from generator import Generator, Load
 from processes import command_name, tree
 from rounds import Policy, interleave, ratio, typical
 from running import NotRunningError, Server, Service, Site, answers, serve
+from scale import scale
 from scenarios import Application
 from servers import Subject
 from threads import threads
@@ -76,25 +77,6 @@ def stall(site: Site, _generator: Generator, _deadline: float) -> dict[str, floa
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGCONT)
-    return found
-
-
-def scale(site: Site, generator: Generator, deadline: float) -> dict[str, Any]:
-    """Requests a second with 1 to N workers, where N CPUs are left beside the clients'."""
-    cpus = tuple(sorted(os.sched_getaffinity(0)))
-    most = max(len(cpus) // 2, 1)
-    found: dict[str, Any] = {"cpus": len(cpus), "workers": {}}
-    for workers in range(1, most + 1):
-        if time.monotonic() > deadline and workers > 1:
-            break
-        place = replace(site, cpus=cpus[:workers])
-        clients = replace(generator, cpus=cpus[most:])
-        service = Service(Application.DJANGO, workers=workers)
-        with serve(Subject("hurricane"), service, place) as server:
-            runs = [clients.start(Load(), server.port, 2) for _ in clients.cpus]
-            outcomes = [conclude(run) for run in runs]
-        rate = sum(each.requests / each.seconds for each in outcomes)
-        found["workers"][str(workers)] = rate
     return found
 
 

@@ -231,14 +231,28 @@ def _experiments(experiments: dict[str, Any]) -> Iterator[str]:
         yield "| `--heartbeat-timeout` | seconds |\n|---|---|"
         for timeout, seconds in stall.items():
             yield f"| {timeout} s | {seconds:.2f} |"
-    if scale := experiments.get("scale"):
-        yield "\n## More workers\n"
-        yield f"Django hello on 1 to N workers, half of {scale['cpus']} CPUs for the clients."
-        if len(scale["workers"]) < 2:
-            yield "**That leaves one worker here: how it scales is not measured.**"
-        yield "\n| workers | requests/s |\n|---|---|"
-        for workers, rate in scale["workers"].items():
-            yield f"| {workers} | {rate:,.0f} |"
+    if scaled := experiments.get("scale"):
+        yield from _scale(scaled)
+
+
+def _scale(scaled: dict[str, Any]) -> Iterator[str]:
+    yield "\n## More workers\n"
+    yield _paragraph(
+        f"The template page of 20 KiB on 1 to {scaled['cpus']} workers, a CPU for each and 64",
+        f"connections for all, {scaled['rounds']} rounds: requests a second, how many times those",
+        "of one worker that is, and CPU per request likewise. The client shares the last CPU with",
+        "the last worker. Servers with a cheaper page would be held up by it: how hellos scale",
+        "takes more CPUs than servers have.",
+    )
+    yield "| server | workers | requests/s | times one | CPU µs | times one | client's CPU µs |"
+    yield "|---|---|---|---|---|---|---|"
+    for kind, counts in scaled["servers"].items():
+        for workers, row in counts.items():
+            yield (
+                f"| {kind} | {workers} | {row['requests_per_second']:,.0f} | "
+                f"{Spread(*row['times_one'])} | {row['cpu_us']:,.0f} | "
+                f"{Spread(*row['cpu_times_one'])} | {row['client_cpu_us']:.0f} |"
+            )
 
 
 def _client_and_restarts(experiments: dict[str, Any]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from measuring import Measurement, WrongAnswerError
 from results import Comparison, Entry, Results
 from rounds import Budget, Policy, Round, Spread, interleave, ratio
 from running import NotRunningError, Server, Site
+from scale import worker_counts
 from scenarios import SCENARIOS, Application, Scenario
 from servers import KINDS, Places, Start, Subject
 
@@ -136,13 +137,15 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
     assert Results.read(tmp_path / "results.json") == found
 
 
+MACHINE = {"commit": "c", "cpus": 2, "cpu": "x", "kernel": "k", "python": "p", "django": "d",
+           "rust": "r", "versions": {}}  # fmt: skip
+
+
 def test_the_page_says_where_we_lose() -> None:
-    machine = {"commit": "c", "cpus": 2, "cpu": "x", "kernel": "k", "python": "p", "django": "d",
-               "rust": "r", "versions": {}}  # fmt: skip
     won = compared("json", hurricane=[1, 1, 1], granian=[2, 2, 2])
     lost = compared("bare", hurricane=[3, 3, 1], granian=[2, 2, 2])
     start = {"hurricane": [0.4, 0.6, 0.5], "granian": [0.3, 0.3, 0.3]}
-    found = Results("now", ["--all"], machine, [won, lost], {"start": start})
+    found = Results("now", ["--all"], MACHINE, [won, lost], {"start": start})
     text = page.text(found, "{}")
     losses = text.partition("## Where we lose")[2].partition("## Scenarios")[0]
     assert "**bare**: granian needs less" in losses
@@ -288,3 +291,24 @@ def test_callgrind_costs_are_shared_out_among_callers() -> None:
         "main": "5", "main;work": "12", "main;work;leaf": "48",
         "other": "5", "other;work": "8", "other;work;leaf": "32",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cpus", "counts"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (8, [1, 2, 4, 8])]
+)
+def test_workers_are_doubled_up_to_the_cpus(cpus: int, counts: list[int]) -> None:
+    assert worker_counts(cpus) == counts
+
+
+def test_the_page_tells_what_more_workers_bring() -> None:
+    one = {
+        "requests_per_second": 240.0,
+        "times_one": [1.0, 1.0, 1.0],
+        "cpu_us": 4154.4,
+        "cpu_times_one": [1.0, 1.0, 1.0],
+        "client_cpu_us": 40.8,
+    }
+    two = one | {"requests_per_second": 1453.4, "times_one": [1.89, 1.8, 1.91]}
+    scaled = {"cpus": 2, "rounds": 3, "servers": {"hurricane": {"1": one, "2": two}}}
+    text = page.text(Results("now", [], MACHINE, [], {"scale": scaled}), "{}")
+    assert "\n| hurricane | 2 | 1,453 | 1.89 (1.80 to 1.91) | 4,154 | " in text

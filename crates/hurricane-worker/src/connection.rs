@@ -279,6 +279,9 @@ impl<A: Application, F: Future<Output = ReadDone>> Connection<A, F> {
         }
     }
 
+    /// Writes what is pending, then reads. Not both at once: under load the next request is there
+    /// when the write has ended, and a read that need not wait costs less. Begun together they took
+    /// 5 % more CPU a request.
     async fn await_head(&mut self) -> Result<(), Ending> {
         self.sink.flush(&self.worker, &self.entry).await?;
         if self.peer_finished {

@@ -84,7 +84,8 @@ impl RingError {
     }
 }
 
-/// SQ entries of a worker's ring: 52 KiB of locked memory.
+/// SQ entries of a worker's ring: 52 KiB of locked memory. All operations of a turn are to fit, 62
+/// for 64 busy connections: submitted by 32 or by 8 they took 4 or 5 % more CPU a request.
 const ENTRIES: u32 = 512;
 /// The smallest ring that monoio makes.
 const ENTRIES_MIN: u32 = 256;

@@ -241,8 +241,8 @@ def _scale(scaled: dict[str, Any]) -> Iterator[str]:
         f"The template page of 20 KiB on 1 to {scaled['cpus']} workers, a CPU for each and 64",
         f"connections for all, {scaled['rounds']} rounds: requests a second, how many times those",
         "of one worker that is, and CPU per request likewise. The client shares the last CPU with",
-        "the last worker. Servers with a cheaper page would be held up by it: how hellos scale",
-        "takes more CPUs than servers have.",
+        "the last worker: it takes a hundredth of what the page takes. A hello would need as many",
+        "CPUs for its clients as for its server.",
     )
     yield "| server | workers | requests/s | times one | CPU µs | times one | client's CPU µs |"
     yield "|---|---|---|---|---|---|---|"
